@@ -1,0 +1,44 @@
+"""A lab: one short program for each of the two hosts, and what the person who runs it may choose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rawlab.model.address import Endpoint
+from rawlab.model.calls import Calls, Sync
+from rawlab.model.constants import AF_INET, AF_INET6, Symbol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What may be chosen for one run."""
+
+    server: Endpoint
+    "where the server is"
+    messages: tuple[bytes, ...] = (b"hello",)
+    "what each client sends, one after the other"
+    clients: int = 1
+
+    @property
+    def domain(self) -> Symbol:
+        """The address family of the run."""
+        return AF_INET6 if ":" in self.server.address else AF_INET
+
+
+Program = Callable[[Calls, Options, Sync], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lab:
+    """A lab by its name."""
+
+    name: str
+    shows: str
+    "one sentence: what it shows"
+    look_at: str
+    "one sentence: what to look at"
+    server: Program
+    client: Program
+    port: int = 7
+    "the server's, if no other is asked for"
