@@ -1,0 +1,159 @@
+"""The whole field tree of one packet, through scapy: each layer's fields with their exact place in the frame.
+
+How it works: scapy dissects the frame; then each layer's fields are read a second time, one by one, from the
+octets that the layer was made of, to see how many bits each takes. Where that second reading does not come
+out at the layer's own length, the layer is given without fields rather than with wrong places.
+
+scapy is imported here (and in `wire.craft`) alone, and on first use only: it takes a third of a second. Its
+import of `scapy.main`, the interactive shell, is kept out: that would create folders under the home
+directory and write caches into them.
+
+What does not belong here: facts for attribution (`wire.decode`), layout (`views`).
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+MAX_LAYERS = 64
+"layers that are given of one frame"
+
+MAX_VALUE = 1000
+"characters of a field's value; the raw value has all"
+
+MAX_OCTETS = 1 << 18
+"octets of a frame that are read, the largest packet that a capture may hold"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One field of a header, by its RFC's name or close to it."""
+
+    name: str
+    offset_bits: int
+    "where it begins, in bits from the frame's first"
+    length_bits: int
+    value: str
+    "as people read it: '10.0.0.1', 'SA', '64'; at most MAX_VALUE characters, unescaped"
+    raw: int | bytes
+    "its bits as an unsigned number where they are 64 or fewer, else its octets"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """One header, or what is left: payload as 'Raw', link-layer padding as 'Padding'."""
+
+    name: str
+    offset: int
+    "where it begins, in octets from the frame's first"
+    length: int
+    "octets of the header itself, without what it carries"
+    fields: tuple[Field, ...]
+
+
+def fields(data: bytes | memoryview, linktype: int = 1) -> tuple[Layer, ...]:
+    """The layers of a frame, from the link header in; their lengths add up to the frame's.
+
+    A frame of a link type that scapy does not know, or that it fails on, is one 'Raw' layer. Never raises on
+    account of the bytes.
+    """
+    octets = bytes(data)[:MAX_OCTETS]
+    scapy = load_scapy()
+    with quiet():
+        try:
+            packet = scapy.config.conf.l2types[_LINKTYPES.get(linktype, linktype)](octets)
+        except Exception:
+            packet = scapy.packet.Raw(octets)
+        return tuple(_layers(packet, octets))
+
+
+@cache
+def load_scapy() -> Any:
+    """The scapy package, with the layers imported that rawlab shows; nothing is written to any folder."""
+    shell = ModuleType("scapy.main")
+    shell.SCAPY_CACHE_FOLDER = None  # type: ignore[attr-defined]
+    absent = "scapy.main" not in sys.modules
+    if absent:
+        sys.modules["scapy.main"] = shell
+    try:
+        with quiet():
+            import scapy.layers.dhcp
+            import scapy.layers.dns
+            import scapy.layers.inet6
+            import scapy.layers.sctp
+    finally:
+        if absent:
+            del sys.modules["scapy.main"]
+    return scapy
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps scapy's warnings about odd packets off the terminal for a while."""
+    loggers = [logging.getLogger(name) for name in ("scapy", "scapy.runtime", "scapy.loading")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL + 1)
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+_LINKTYPES = {14: 101}
+"link types that scapy knows by another number: OpenBSD's RAW"
+
+
+def _layers(packet: Any, octets: bytes) -> Iterator[Layer]:
+    """Walks from header to header; what can't be placed, and what is beyond MAX_LAYERS, is one 'Raw'."""
+    at, layer = 0, packet
+    for _ in range(MAX_LAYERS):
+        header = layer.raw_packet_cache if layer else None
+        if not header or not octets.startswith(header, at):
+            break
+        yield Layer(
+            name=layer.name, offset=at, length=len(header), fields=_read_again(layer, header, at, octets)
+        )
+        at, layer = at + len(header), layer.payload
+    if at < len(octets):
+        load = _field("load", repr(octets[at:]), at * 8, (len(octets) - at) * 8, octets)
+        yield Layer(name="Raw", offset=at, length=len(octets) - at, fields=(load,))
+
+
+def _read_again(layer: Any, header: bytes, at: int, octets: bytes) -> tuple[Field, ...]:
+    """The layer's fields by their places; none if they don't take the header's length together."""
+    found: list[Field] = []
+    rest: Any = header
+    begin, end = 0, len(header) * 8
+    try:
+        for description in layer.fields_desc:
+            rest, _ = description.getfield(layer, rest)
+            left, taken = rest if isinstance(rest, tuple) else (rest, 0)
+            stop = end - len(left) * 8 + taken
+            if stop > begin:
+                value = description.i2repr(layer, layer.getfieldval(description.name))
+                found.append(_field(description.name, str(value), at * 8 + begin, stop - begin, octets))
+            begin = stop
+            if begin == end:
+                break
+    except Exception:
+        return ()
+    return tuple(found) if begin == end else ()
+
+
+def _field(name: str, value: str, offset: int, length: int, octets: bytes) -> Field:
+    if len(value) > MAX_VALUE:
+        value = value[: MAX_VALUE - 1] + "…"
+    first, last = offset // 8, (offset + length + 7) // 8
+    raw: int | bytes = octets[first:last]
+    if length <= 64:
+        raw = int.from_bytes(octets[first:last], "big") >> last * 8 - offset - length & (1 << length) - 1
+    return Field(name=name, offset_bits=offset, length_bits=length, value=value, raw=raw)

@@ -1,0 +1,146 @@
+"""Calls as systemd Journal Export entries, and back (systemd's journal-export-formats).
+
+A call makes two entries, one at its entry and one at its return, so that a file that breaks off still says
+in which call a process was. Stock Wireshark shows each as a row (its MESSAGE), with the time and pid:
+
+    __REALTIME_TIMESTAMP=1700000000000123      microseconds, as systemd wants them; ours are in RAWLAB_CALL
+    MESSAGE=connect(3, 10.0.0.2:7) = 0         strace's notation
+    _PID=3  _COMM=client  _HOSTNAME=client  ERRNO=111
+    RAWLAB_CALL={"id":…,"name":"connect",…}    the exact typed record
+    RAWLAB_DATA                                the bytes moved, as a binary field: length, bytes
+
+`RAWLAB_CALL` is JSON: ints and null are themselves, a symbol is a string, an address {"endpoint": "10.0.0.2:7"},
+bytes {"bytes": [first, last + 1]} of RAWLAB_DATA, several values a list.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+from rawlab.model.address import Endpoint
+from rawlab.model.event import Call, Value
+from rawlab.wire.errnos import ERRNOS
+from rawlab.wire.strace import format_call, format_entry
+
+_LENGTH = struct.Struct("<Q")
+_PLAIN = (
+    "host",
+    "pid",
+    "name",
+    "result",
+    "errno",
+    "entered_ns",
+    "returned_ns",
+    "socket",
+    "new_socket",
+    "state",
+    "state_ns",
+)
+_ENDPOINTS = ("local", "peer")
+
+
+def export(fields: Mapping[str, str | bytes]) -> bytes:
+    """One entry in the Journal Export Format: text fields as KEY=value, bytes as length-prefixed binary."""
+    parts = []
+    for key, value in fields.items():
+        if isinstance(value, bytes) or "\n" in value:
+            raw = value if isinstance(value, bytes) else value.encode()
+            parts.append(b"%s\n%s%s\n" % (key.encode(), _LENGTH.pack(len(raw)), raw))
+        else:
+            parts.append(f"{key}={value}\n".encode())
+    return b"".join(parts)
+
+
+def parse(entry: bytes) -> dict[str, bytes]:
+    """The fields of one entry. Raises ValueError where it breaks the format."""
+    fields: dict[str, bytes] = {}
+    at = 0
+    while at < len(entry) and entry[at] not in b"\n\0":  # an empty line or the block's padding ends the entry
+        newline = entry.find(b"\n", at)
+        if newline < 0:
+            raise ValueError(f"journal entry: line at octet {at}: newline expected, none came")
+        key, equals, value = entry[at:newline].partition(b"=")
+        at = newline + 1
+        if not equals:
+            if at + _LENGTH.size > len(entry):
+                raise ValueError(f"journal entry: field {key!r}: 8 octets of length expected, entry ends")
+            (length,) = _LENGTH.unpack_from(entry, at)
+            at += _LENGTH.size
+            if length > len(entry) - at:
+                raise ValueError(
+                    f"journal entry: field {key!r}: {length} octets expected, {len(entry) - at} there"
+                )
+            value, at = entry[at : at + length], at + length + 1
+        fields[key.decode("ascii", "replace")] = value
+    return fields
+
+
+def entry_of(call: Call, id: str, *, at_return: bool) -> bytes:
+    """The call's entry (at_return=False) or return record."""
+    at_ns = call.returned_ns if at_return and call.returned_ns is not None else call.entered_ns
+    record, data = to_record(call, id)
+    fields: dict[str, str | bytes] = {
+        "__REALTIME_TIMESTAMP": str(at_ns // 1000),
+        "MESSAGE": (format_call if at_return else format_entry)(call, 32),
+        "PRIORITY": "6",
+        "_PID": str(call.pid),
+        "_COMM": call.host,
+        "_HOSTNAME": call.host,
+    }
+    if call.errno is not None:
+        fields["ERRNO"] = str(ERRNOS.get(call.errno, (0, ""))[0])
+    fields["RAWLAB_CALL"] = json.dumps(
+        {"at": "return" if at_return else "entry", **record}, separators=(",", ":")
+    )
+    if data:
+        fields["RAWLAB_DATA"] = data
+    return export(fields)
+
+
+def to_record(call: Call, id: str) -> tuple[dict[str, Any], bytes]:
+    """The call as JSON's values, and the bytes that they refer to."""
+    data = bytearray()
+
+    def encode(value: Value) -> Any:
+        match value:
+            case Endpoint():
+                return {"endpoint": str(value)}
+            case bytes():
+                data.extend(value)
+                return {"bytes": [len(data) - len(value), len(data)]}
+            case tuple():
+                return [encode(item) for item in value]
+            case _:
+                return value
+
+    record: dict[str, Any] = {"id": id} | {key: getattr(call, key) for key in _PLAIN}
+    record["args"] = [[name, encode(value)] for name, value in call.args]
+    record |= {key: encode(getattr(call, key)) for key in _ENDPOINTS}
+    return {key: value for key, value in record.items() if value is not None}, bytes(data)
+
+
+def from_record(record: Mapping[str, Any], data: bytes) -> Call:
+    """The call that `to_record` wrote. Raises ValueError, KeyError or TypeError where it did not."""
+
+    def decode(value: Any) -> Value:
+        match value:
+            case {"endpoint": str(text)}:
+                return Endpoint.parse(text)
+            case {"bytes": [int(first), int(end)]}:
+                return data[first:end]
+            case list():
+                return tuple(decode(item) for item in value)
+            case None | int() | str():
+                return value
+        raise ValueError(f"RAWLAB_CALL: a number, string, list, endpoint or bytes expected, {value!r} came")
+
+    known: dict[str, Any] = {key: record.get(key) for key in _PLAIN}
+    for key, kind in (("host", str), ("name", str), ("pid", int), ("entered_ns", int)):
+        if not isinstance(known[key], kind):
+            raise ValueError(f"RAWLAB_CALL: {key}: {kind.__name__} expected, {known[key]!r} came")
+    known["args"] = tuple((str(name), decode(value)) for name, value in record["args"])
+    known |= {key: decode(record.get(key)) for key in _ENDPOINTS}
+    return Call(**known)

@@ -1,0 +1,343 @@
+"""tcpdump's notation for packets, written and read: `parse_packet(format_packet(facts)) == carried(facts)`.
+
+How it works: a line is `IP source > destination: ` and what the transport says. TCP and UDP have a writer and
+a reader here, ICMP and ARP in `wire.messages`. Sequence numbers are absolute, as `tcpdump -n -S` prints
+them, or relative to the bases given, from 0 on the SYN; both wrap at 2^32 (RFC 9293 section 3.4).
+
+Where the notation goes beyond tcpdump's, because tcpdump says it with -v only: ` (frag 77@1480+)` behind a
+fragment gives its identification, its offset in octets, and `+` if more follow; and bytes that could not be
+decoded say why in brackets. What a payload says (DNS, HTTP, …) is neither written nor read.
+
+What does not belong here: words (`wire.symbols`), decoding (`wire.decode`), layout (`views`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rawlab.model.facts import (
+    ArpMessage,
+    Facts,
+    IcmpMessage,
+    IpHeader,
+    Other,
+    TcpOption,
+    TcpSegment,
+    Transport,
+    UdpDatagram,
+    Undecoded,
+)
+from rawlab.model.serial import CIRCLE, Serial
+from rawlab.wire import symbols
+from rawlab.wire.messages import arp_words, icmp_words, is_address, parse_arp, parse_icmp
+
+ARP_LENGTH = 28
+"octets of an ARP message for IPv4 over Ethernet (RFC 826); tcpdump counts Ethernet's padding with them"
+
+EXPERIMENT, FAST_OPEN, FAST_OPEN_MAGIC = 254, 34, (0xF9, 0x89)
+"Fast Open has a kind of its own (RFC 7413 section 4.1.1) and an older, experimental one (RFC 6994)"
+
+
+def format_packet(facts: Facts, *, seq_base: Serial | None = None, ack_base: Serial | None = None) -> str:
+    """One line, as `tcpdump -n` writes it: 'IP 10.0.0.1.40000 > 10.0.0.2.7: Flags [S], seq 0, …'.
+
+    `seq_base` and `ack_base` are the initial sequence numbers of the sender's and of the other direction;
+    without them the numbers are absolute.
+    """
+    text = summary(facts, seq_base=seq_base, ack_base=ack_base)
+    if facts.ip is None:
+        return text
+    source, destination = facts.ip.source, facts.ip.destination
+    if isinstance(transport := facts.transport, TcpSegment | UdpDatagram):
+        source += f".{transport.source_port}"
+        destination += f".{transport.destination_port}"
+    return f"IP{6 if facts.ip.version == 6 else ''} {source} > {destination}: {text}"
+
+
+def summary(facts: Facts, *, seq_base: Serial | None = None, ack_base: Serial | None = None) -> str:
+    """The same without addresses: 'Flags [P.], seq 1:6, ack 1, win 502, length 5'."""
+    match facts.transport:
+        case TcpSegment() as segment:
+            text = _format_tcp(segment, seq_base, ack_base)
+        case UdpDatagram(length=length):
+            text = f"UDP, length {length}"
+        case IcmpMessage(length=length) as message:
+            text = f"{icmp_words(message)}, length {length}"
+        case ArpMessage() as message:
+            text = f"ARP, {arp_words(message)}, length {ARP_LENGTH}"
+        case Other(protocol=protocol, length=length):
+            text = f"ip-proto-{protocol} {length}"
+        case Undecoded(why=why):
+            text = f"{symbols.protocol(facts.ip.protocol)} [{why}]" if facts.ip else f"[{why}]"
+    if facts.ip and facts.ip.is_fragment:
+        more = "+" if facts.ip.more_fragments else ""
+        text += f" (frag {facts.ip.identification}@{facts.ip.fragment_offset}{more})"
+    return text
+
+
+def brief(facts: Facts, *, seq_base: Serial | None = None, ack_base: Serial | None = None) -> str:
+    """The shortest text that still tells packets apart: '[S] seq 0, win 64240, len 0'."""
+    match facts.transport:
+        case TcpSegment() as segment:
+            numbers = ", ".join([*_numbers(segment, seq_base, ack_base), f"len {segment.length}"])
+            return f"[{symbols.tcp_flags(segment.flags)}] {numbers}"
+        case IcmpMessage() as message:
+            return icmp_words(message)
+        case ArpMessage() as message:
+            return f"ARP, {arp_words(message)}"
+    return summary(facts).replace(", length ", ", len ")
+
+
+def carried(facts: Facts) -> Facts:
+    """The facts that the notation carries; the others are zero, empty or None, as parse_packet() leaves them.
+
+    Of the link layer: nothing. IP: version, addresses, protocol, and of a fragment the identification, offset
+    and more_fragments. TCP: ports, flags, seq where there is data, SYN, FIN or RST, ack with ACK, window,
+    urgent with URG, options, length. UDP: ports, length. ICMP: version, type, length, and what its template
+    in `wire.symbols` names: code, identifier, sequence, target, mtu, and of the quoted packet addresses,
+    protocol and port. ARP: operation and what its template names. Other: protocol, length. Undecoded: why.
+    """
+    transport = facts.transport
+    match transport:
+        case TcpSegment(flags=flags):
+            transport = replace(
+                transport,
+                seq=transport.seq if _shows_seq(transport) else Serial(0),
+                ack=transport.ack if "A" in flags else Serial(0),
+                urgent=transport.urgent if "U" in flags else 0,
+                data=(0, 0),
+            )
+        case UdpDatagram() | Other():
+            transport = replace(transport, data=(0, 0))
+        case IcmpMessage():
+            transport = parse_icmp(icmp_words(transport), transport.length) or transport
+        case ArpMessage():
+            transport = parse_arp(arp_words(transport)) or transport
+    if facts.ip is None:
+        return Facts(transport=transport)
+    ip = replace(facts.ip, ttl=0, length=0, payload=(0, 0), dont_fragment=False)
+    return Facts(transport=transport, ip=ip if ip.is_fragment else replace(ip, identification=0))
+
+
+def parse_packet(text: str, *, seq_base: Serial | None = None, ack_base: Serial | None = None) -> Facts:
+    """The facts of a line that format_packet() wrote with these bases.
+
+    Raises ValueError, which tells the column, what was expected there and what came.
+    """
+    line = _Line(text)
+    if line.maybe(r"ARP, "):
+        return Facts(transport=_read_arp(line))
+    if line.maybe(r"\["):
+        return Facts(transport=Undecoded(why=line.take(r"(.*)\]\Z", "a reason and ']'")[1]))
+    version = 6 if line.take(r"IP(6?) ", "'IP ', 'IP6 ', 'ARP, ' or '['")[1] else 4
+    ends = line.take(r"(\S+) > (\S+): +", "addresses as 'A > B: '")
+    hosts, ports = [ends[1], ends[2]], [0, 0]
+    if line.maybe(r"(?=Flags |UDP, )"):
+        hosts, ports = [end.rpartition(".")[0] for end in hosts], [line.port(ends, 1), line.port(ends, 2)]
+    for number, host in enumerate(hosts, 1):
+        if not is_address(host, version):
+            raise line.error(f"an IPv{version} address", ends.start(number))
+    protocol, transport = _read_transport(line, ports, seq_base or Serial(0), ack_base or Serial(0))
+    fragment = line.maybe(r" \(frag (\d{1,10})@(\d{1,5})(\+?)\)")
+    line.take(r"\Z", "the end")
+    ip = IpHeader(
+        version=version,
+        source=hosts[0],
+        destination=hosts[1],
+        protocol=protocol,
+        ttl=0,
+        length=0,
+        payload=(0, 0),
+        identification=int(fragment[1]) if fragment else 0,
+        fragment_offset=int(fragment[2]) if fragment else 0,
+        more_fragments=bool(fragment and fragment[3]),
+    )
+    return Facts(transport=transport, ip=ip)
+
+
+class _Line:
+    """A text and how far it is read."""
+
+    def __init__(self, text: str) -> None:
+        self.text, self.at = text, 0
+
+    def maybe(self, pattern: str) -> re.Match[str] | None:
+        """Reads what fits the pattern, if it stands here."""
+        found = re.compile(pattern, re.ASCII).match(self.text, self.at)
+        self.at = found.end() if found else self.at
+        return found
+
+    def take(self, pattern: str, expected: str) -> re.Match[str]:
+        """Reads what fits the pattern. Raises ValueError if it does not stand here."""
+        if (found := self.maybe(pattern)) is None:
+            raise self.error(expected, self.at)
+        return found
+
+    def number(self, before: str, below: int = 1 << 32) -> int:
+        """Reads a number that follows `before`."""
+        found = self.take(f"{before}(\\d+)", f"'{before.replace(chr(92), '')}' and a number")
+        if len(found[1]) > 10 or int(found[1]) >= below:
+            raise self.error(f"a number below {below}", found.start(1))
+        return int(found[1])
+
+    def port(self, ends: re.Match[str], number: int) -> int:
+        """The port behind the last dot of an address."""
+        text = ends[number].rpartition(".")[2]
+        if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > 0xFFFF:
+            raise self.error("an address, a dot and a port", ends.start(number))
+        return int(text)
+
+    def error(self, expected: str, at: int) -> ValueError:
+        came = self.text[at : at + 24]
+        return ValueError(f"{self.text!r}: at column {at + 1}: expected {expected}, came {came!r}")
+
+
+# ---- transports
+
+
+def _read_arp(line: _Line) -> ArpMessage:
+    at = line.at
+    message = parse_arp(line.take(r"(.*), length \d+\Z", "an ARP message and ', length N'")[1])
+    if message is None:
+        raise line.error("an ARP message, as 'Request who-has A tell B'", at)
+    return message
+
+
+def _read_transport(line: _Line, ports: list[int], seq: Serial, ack: Serial) -> tuple[int, Transport]:
+    """The IP protocol, and what the rest of the line says of it."""
+    at = line.at
+    if line.maybe(r"Flags \["):
+        return 6, _read_tcp(line, ports, seq, ack)
+    if line.maybe(r"UDP, "):
+        length = line.number("length ", 65536)
+        return 17, UdpDatagram(source_port=ports[0], destination_port=ports[1], length=length)
+    if line.maybe(r"ip-proto-"):
+        protocol = line.number("", 256)
+        return protocol, Other(protocol=protocol, length=line.number(" "))
+    if icmp := line.maybe(r"(ICMP.*), length (\d{1,10})(?= \(frag |\Z)"):
+        if message := parse_icmp(icmp[1], int(icmp[2])):
+            return (1 if message.version == 4 else 58), message
+        raise line.error("an ICMP message, as 'ICMP echo request, id 1, seq 1'", at)
+    expected = "'Flags [', 'UDP, ', 'ICMP … length N', 'ip-proto-N' or 'protocol [reason]'"
+    undecoded = line.take(r"(icmp6?|tcp|udp|sctp|ip:\d{1,3}) \[(.*)\](?= \(frag |\Z)", expected)
+    names = {name: number for number, name in symbols.IP_PROTOCOLS.items()}
+    name = undecoded[1]
+    return names[name] if name in names else int(name[3:]), Undecoded(why=undecoded[2])
+
+
+def _shows_seq(segment: TcpSegment) -> bool:
+    """tcpdump leaves out the sequence number of a pure acknowledgement."""
+    return segment.length > 0 or not {"S", "F", "R"}.isdisjoint(segment.flags)
+
+
+def _relative(number: Serial, base: Serial | None) -> int:
+    """How far the number lies ahead of its base on the circle; the number itself without one."""
+    return (number - (base or Serial(0))) % CIRCLE
+
+
+def _numbers(segment: TcpSegment, seq_base: Serial | None, ack_base: Serial | None) -> list[str]:
+    """'seq 1:6', 'ack 1', 'win 502', 'urg 1': what of it the segment has."""
+    parts = []
+    if _shows_seq(segment):
+        end = f":{_relative(segment.seq + segment.length, seq_base)}" if segment.length else ""
+        parts.append(f"seq {_relative(segment.seq, seq_base)}{end}")
+    if "A" in segment.flags:
+        parts.append(f"ack {_relative(segment.ack, ack_base)}")
+    parts.append(f"win {segment.window}")
+    if "U" in segment.flags:
+        parts.append(f"urg {segment.urgent}")
+    return parts
+
+
+def _format_tcp(segment: TcpSegment, seq_base: Serial | None, ack_base: Serial | None) -> str:
+    parts = [f"Flags [{symbols.tcp_flags(segment.flags)}]", *_numbers(segment, seq_base, ack_base)]
+    if segment.options:
+        options = ",".join(_format_option(option, ack_base) for option in segment.options)
+        parts.append(f"options [{options}]")
+    return ", ".join([*parts, f"length {segment.length}"])
+
+
+def _read_tcp(line: _Line, ports: list[int], seq_base: Serial, ack_base: Serial) -> TcpSegment:
+    letters = line.take(r"(none|[FSRP.UEWe]+)\]", "flags as 'P.' and ']'")[1].replace("none", "")
+    at = line.at
+    seq = line.number(", seq ") if line.maybe(r"(?=, seq )") else 0
+    end = line.number(":") if line.maybe(r"(?=:)") else seq
+    segment = TcpSegment(
+        source_port=ports[0],
+        destination_port=ports[1],
+        seq=seq_base + seq if line.at > at else Serial(0),
+        flags="".join(flag for flag in symbols.TCP_FLAGS if symbols.tcp_flags(flag) in letters),
+        ack=ack_base + line.number(", ack ") if "." in letters else Serial(0),
+        window=line.number(", win ", 65536),
+        urgent=line.number(", urg ", 65536) if "U" in letters else 0,
+        options=_read_options(line, ack_base) if line.maybe(r", options \[") else (),
+        length=line.number(", length "),
+    )
+    if line.at > at and (end - seq) % CIRCLE != segment.length:
+        raise line.error(f"sequence numbers {segment.length} apart, as the length says", at)
+    return segment
+
+
+def _format_option(option: TcpOption, ack_base: Serial | None) -> str:
+    word = symbols.tcp_option(option.kind)
+    match option.kind, option.values:
+        case 2 | 3, (number,):
+            return f"{word} {number}"
+        case 8, (value, echo):
+            return f"{word} val {value} ecr {echo}"
+        case 5, edges:
+            at = [_relative(Serial(edge), ack_base) for edge in edges]
+            blocks = [f"{{{left}:{right}}}" for left, right in zip(at[::2], at[1::2], strict=True)]
+            return f"{word} {len(blocks)} {''.join(blocks)}".rstrip()
+        case 34, cookie:
+            return f"{word} {_format_cookie(cookie)}"
+        case 254, (0xF9, 0x89, *cookie):
+            return f"{word}-tfo {_format_cookie(cookie)}"
+        case _, ():
+            return word
+        case _, octets:
+            return f"{word} 0x{bytes(octets).hex()}"
+
+
+def _format_cookie(cookie: Sequence[int]) -> str:
+    return f"cookie {bytes(cookie).hex()}" if cookie else "cookiereq"
+
+
+def _read_options(line: _Line, ack_base: Serial) -> tuple[TcpOption, ...]:
+    options = [_read_option(line, ack_base)]
+    while line.maybe(r","):
+        options.append(_read_option(line, ack_base))
+    line.take(r"\]", "',' or ']'")
+    return tuple(options)
+
+
+def _read_option(line: _Line, ack_base: Serial) -> TcpOption:
+    kinds = {word: kind for kind, word in symbols.TCP_OPTIONS.items()}
+    if line.maybe(r"TS val "):
+        return TcpOption(kind=8, values=(line.number(""), line.number(" ecr ")))
+    if sized := line.maybe(r"(mss|wscale)(?= )"):
+        return TcpOption(kind=kinds[sized[1]], values=(line.number(" ", 65536),))
+    if line.maybe(r"sack "):
+        return _read_sack(line, ack_base)
+    if cookie := line.maybe(r"(exp-)?tfo +cookie(?:req| ((?:[0-9a-f]{2})+))"):
+        magic = (EXPERIMENT, FAST_OPEN_MAGIC) if cookie[1] else (FAST_OPEN, ())
+        return TcpOption(kind=magic[0], values=(*magic[1], *bytes.fromhex(cookie[2] or "")))
+    at = line.at
+    named = line.take(r"(?:unknown-(\d{1,3})|([a-zA-Z0-9-]+))(?: 0x((?:[0-9a-f]{2})+))?", "an option")
+    kind = int(named[1]) if named[1] else kinds.get(named[2], 256)
+    if kind > 255:
+        raise line.error("an option, as 'mss 1460' or 'unknown-200 0x0102'", at)
+    return TcpOption(kind=kind, values=tuple(bytes.fromhex(named[3] or "")))
+
+
+def _read_sack(line: _Line, ack_base: Serial) -> TcpOption:
+    at, count, edges = line.at, line.number("", 256), []
+    line.maybe(" ")
+    while line.maybe(r"(?=\{)"):
+        edges += [line.number(r"\{"), line.number(":")]
+        line.take(r"\}", "'}'")
+    if len(edges) != 2 * count:
+        raise line.error(f"as many blocks as '{count}' says", at)
+    return TcpOption(kind=5, values=tuple((ack_base + edge).value for edge in edges))

@@ -1,0 +1,144 @@
+"""System calls in strace's words: `connect(3, 10.0.0.2:7) = -1 ECONNREFUSED (Connection refused)`.
+
+As strace(1) writes them, but that an address stands as `10.0.0.2:7` instead of its whole struct sockaddr, and
+its length is left out. `parse_call(format_call(x)) == x` for what the notation carries: name, arguments'
+values, result and errno, as long as no string was cut (`strsize` None).
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import dropwhile, takewhile
+
+from rawlab.model.address import Endpoint
+from rawlab.model.event import Call, Value
+from rawlab.wire.errnos import ERRNOS
+
+UNFINISHED = "<unfinished ...>"
+# Arguments that the kernel fills in: unknown until the call returns.
+OUTPUTS = {
+    "accept": {"addr"},
+    "read": {"buf"},
+    "recv": {"buf"},
+    "recvfrom": {"buf", "src_addr"},
+    "recvmsg": {"msg_name", "msg_iov", "msg_flags"},
+    "getsockname": {"addr"},
+    "getpeername": {"addr"},
+    "getsockopt": {"optval"},
+}
+_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r", "\v": "\\v", "\f": "\\f"}
+_UNESCAPES = {text[1]: character for character, text in _ESCAPES.items()}
+_TOKEN = re.compile(
+    r"""(?P<bytes>"(?:[^"\\]|\\.)*")
+    | (?P<endpoint>\[[0-9a-fA-F:.]+\]:\d+|\d+\.\d+\.\d+\.\d+:\d+)
+    | (?P<open>[\[({]) | (?P<close>[\])}])
+    | (?P<int>-?\d+)(?![\w|])
+    | (?P<symbol>[A-Za-z_][\w|]*|\d+\|[\w|]+)
+    | (?P<comma>,\s*)""",
+    re.VERBOSE,
+)
+
+
+def format_call(call: Call, strsize: int | None = None) -> str:
+    """The call in strace's words; strings longer than `strsize` octets are cut and end in '...'."""
+    if call.returned_ns is None:
+        return format_entry(call, strsize)
+    shown = [format_value(value, strsize) for _, value in call.args]
+    return f"{call.name}({', '.join(shown)}) = {format_result(call)}"
+
+
+def format_entry(call: Call, strsize: int | None = None) -> str:
+    """The call as far as it is known when it is entered: up to the first argument that the kernel fills in."""
+    outputs = OUTPUTS.get(call.name, ())
+    known = takewhile(lambda argument: argument[0] not in outputs, call.args)
+    shown = [format_value(value, strsize) for _, value in known]
+    return f"{call.name}({', '.join(shown)}{',' if len(shown) < len(call.args) else ''} {UNFINISHED}"
+
+
+def format_resumed(call: Call, strsize: int | None = None) -> str:
+    """The rest of it, at its return."""
+    outputs = OUTPUTS.get(call.name, ())
+    rest = dropwhile(lambda argument: argument[0] not in outputs, call.args)
+    shown = ", ".join(format_value(value, strsize) for _, value in rest)
+    return f"<... {call.name} resumed>{shown}) = {format_result(call)}"
+
+
+def format_result(call: Call) -> str:
+    """What stands behind the '=': '5', '-1 ECONNREFUSED (Connection refused)', '?' where it did not return."""
+    if call.errno is None:
+        return "?" if call.result is None else str(call.result)
+    _, words = ERRNOS.get(call.errno, (0, ""))
+    return f"{call.result} {call.errno}" + (f" ({words})" if words else "")
+
+
+def format_value(value: Value, strsize: int | None = None) -> str:
+    """One argument."""
+    match value:
+        case None:
+            return "NULL"
+        case bytes():
+            cut = strsize is not None and len(value) > strsize
+            return f'"{_escape(value[:strsize] if cut else value)}"' + ("..." if cut else "")
+        case tuple():
+            return f"[{', '.join(format_value(item, strsize) for item in value)}]"
+        case _:
+            return str(value)
+
+
+def _escape(data: bytes) -> str:
+    """C's escapes; what is no printable ASCII becomes \\xhh, so that no payload reaches a terminal raw."""
+    return "".join(
+        _ESCAPES.get(character) or (character if " " <= character <= "~" else f"\\x{ord(character):02x}")
+        for character in data.decode("latin-1")
+    )
+
+
+def _unescape(text: str) -> bytes:
+    def one(match: re.Match[str]) -> str:
+        word = match[1]
+        return chr(int(word[1:], 16)) if word[0] == "x" else _UNESCAPES[word]
+
+    return re.sub(r"\\(x[0-9a-f]{2}|.)", one, text).encode("latin-1")
+
+
+def parse_call(text: str) -> tuple[str, tuple[Value, ...], int | None, str | None]:
+    """(name, arguments, result, errno) of a call in strace's words. Raises ValueError with the place."""
+    shape = re.fullmatch(r"(\w+)\((.*)\) = (?:(\?)|(-?\d+)(?: ([A-Z]\w*)(?: \(.*\))?)?)", text, re.DOTALL)
+    if not shape:
+        raise ValueError(f"{text!r}: expected name(arguments) = result")
+    name, arguments, unknown, result, code = shape.groups()
+    values, at = _values(arguments, 0)
+    if at != len(arguments):
+        raise ValueError(
+            f"{text!r}: at column {len(name) + 2 + at}: expected an argument, came {arguments[at : at + 8]!r}"
+        )
+    return name, values, None if unknown else int(result), code
+
+
+def _values(text: str, at: int) -> tuple[tuple[Value, ...], int]:
+    """The values from `at` up to the closing bracket or the end, and where they end."""
+    values: list[Value] = []
+    while at < len(text) and (token := _TOKEN.match(text, at)):
+        kind, word = token.lastgroup, token[0]
+        if kind == "close":
+            break
+        at = token.end()
+        if kind == "open":
+            inner, at = _values(text, at)
+            values.append(inner)
+            at += 1  # the closing bracket
+        elif kind != "comma":
+            values.append(_value(kind or "", word))
+    return tuple(values), at
+
+
+def _value(kind: str, word: str) -> Value:
+    match kind:
+        case "bytes":
+            return _unescape(word[1:-1])
+        case "endpoint":
+            return Endpoint.parse(word)
+        case "int":
+            return int(word)
+        case _:
+            return None if word == "NULL" else word
