@@ -1,0 +1,77 @@
+"""Why each packet exists: from a timeline and its decoded frames to a story. Pure; nothing is asked of the system."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rawlab.attribution import calls as wording
+from rawlab.attribution import neighbours, tcp
+from rawlab.attribution.calls import Links
+from rawlab.attribution.lanes import Lane
+from rawlab.attribution.pairing import Decode, pair
+from rawlab.attribution.sockets import Sockets
+from rawlab.attribution.tcp_rules import numbers
+from rawlab.model.event import Call
+from rawlab.model.states import TcpEvent
+from rawlab.model.story import CallStory, Story
+from rawlab.model.timeline import Timeline
+
+States = tuple[tuple[str, str | None], ...]
+
+
+def tell(timeline: Timeline, decode: Decode) -> Story:
+    """The story; `decode` reads a frame (`wire.decode.decode`)."""
+    hosts = [host.name for host in timeline.hosts] or ["client", "server"]
+    drafts = pair(timeline, decode)
+    connections = tcp.attribute(drafts, Sockets(timeline.calls), hosts)
+    neighbours.attribute(drafts)
+    links = wording.link(timeline.calls, drafts, connections)
+    alone = _lone_lanes(timeline.calls, links)
+    stories = []
+    for n, (call, mine) in enumerate(zip(timeline.calls, links, strict=True), 1):
+        before, then = (_states(call, mine, alone, at_ns, hosts) for at_ns in _span(call))
+        stories.append(
+            CallStory(
+                n=n,
+                call=call,
+                why=wording.why(call, mine),
+                sent=numbers(mine.sent),
+                waited_for=numbers(mine.waited_for),
+                states=before,
+                states_after=then,
+            )
+        )
+    return Story(timeline=timeline, calls=tuple(stories), packets=tuple(draft.finished() for draft in drafts))
+
+
+def _span(call: Call) -> tuple[int, int]:
+    """When it was entered, and when it returned (or, where it did not, was entered)."""
+    return call.entered_ns, call.entered_ns if call.returned_ns is None else call.returned_ns
+
+
+def _states(
+    call: Call, mine: Links, alone: dict[tuple[str, int], Lane], at_ns: int, hosts: Sequence[str]
+) -> States:
+    """Each host's state at that time: the connection's, else the socket's own and None for the other host."""
+    accepting = call.name == "accept" and at_ns == call.entered_ns
+    if mine.connection is not None and not accepting:
+        return mine.connection.states(at_ns)
+    inode = call.socket if call.socket is not None else call.new_socket
+    lane = alone.get((call.host, inode)) if inode is not None else None
+    return tuple((host, lane.at(at_ns).value if lane and host == call.host else None) for host in hosts)
+
+
+def _lone_lanes(calls: Sequence[Call], links: Sequence[Links]) -> dict[tuple[str, int], Lane]:
+    """The states of the sockets that are no connection's end: closed, listening, closed again."""
+    lanes: dict[tuple[str, int], Lane] = {}
+    for call, mine in zip(calls, links, strict=True):
+        if call.name == "socket" and call.state is not None and call.new_socket is not None:
+            lanes[call.host, call.new_socket] = Lane()
+        lane = lanes.get((call.host, call.socket)) if call.socket is not None else None
+        if lane is None or call.errno is not None or mine.end is not None:
+            continue
+        if call.name == "listen":
+            lane.apply(TcpEvent.PASSIVE_OPEN, _span(call)[1])
+        elif call.name == "close":
+            lane.apply(TcpEvent.CLOSE, _span(call)[1])
+    return lanes

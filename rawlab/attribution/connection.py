@@ -1,0 +1,114 @@
+"""A TCP connection: its two ends, and what each has sent, received and acknowledged so far.
+
+Numbers here are relative: an end's SYN is number 0, its first octet of data number 1 (so octet k of the stream is
+number k + 1), its FIN the number after its last octet. They do not wrap: an end's numbers grow past 2^32.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from rawlab.attribution.lanes import Lane
+from rawlab.attribution.pairing import Draft
+from rawlab.attribution.sockets import RECEIVERS, SENDERS, NumberedCall, Ranges, Socket
+from rawlab.model.address import Endpoint
+from rawlab.model.facts import TcpSegment
+from rawlab.model.ranges import RangeSet
+from rawlab.model.serial import Serial
+
+
+@dataclass(slots=True, kw_only=True)
+class End:
+    """One end of a connection."""
+
+    address: Endpoint
+    host: str
+    socket: Socket | None
+    listener: NumberedCall | None = None
+    "the listen call on whose behalf it was opened"
+    connect: NumberedCall | None = None
+    "the connect call that opened it"
+    lane: Lane = field(default_factory=Lane)
+    base: Serial | None = None
+    "the sequence number that stands for 0"
+    written: Ranges = field(default_factory=lambda: Ranges(()))
+    "which call wrote which octets of its stream"
+    read: Ranges = field(default_factory=lambda: Ranges(()))
+    "which call read which octets of the other end's stream"
+
+    sent_end: int = 0
+    "one past the highest number sent"
+    spans: list[tuple[int, int, Draft]] = field(default_factory=list)
+    "(first, end, packet) of what it sent for the first time, in order"
+    syn: Draft | None = None
+    fin: Draft | None = None
+    fin_number: int | None = None
+    last_ack: int | None = None
+    "the last acknowledgment number that it sent"
+    last_window: int | None = None
+    arrived: RangeSet = field(default_factory=RangeSet)
+    "numbers of the other end's that have arrived"
+    unacknowledged: list[Draft] = field(default_factory=list)
+    "what arrived since it last sent an acknowledgment"
+    peer_ack: int = 0
+    "the highest acknowledgment number that arrived"
+    duplicate_acks: list[Draft] = field(default_factory=list)
+    "acknowledgments of the same number that arrived one after the other"
+    last_arrival: Draft | None = None
+    reset: bool = False
+
+    def bind(self, socket: Socket | None) -> None:
+        """Ties it to its socket, and the socket's calls to its stream."""
+        self.socket = socket
+        if socket is not None:
+            self.host = socket.host
+            self.written = Ranges(socket.named(*SENDERS))
+            self.read = Ranges(socket.named(*RECEIVERS))
+
+    def socket_calls(self, *names: str) -> Iterator[NumberedCall]:
+        """The calls of those names on its socket."""
+        return self.socket.named(*names) if self.socket is not None else iter(())
+
+    def relative(self, number: Serial, near: int) -> int:
+        """A sequence number as a relative one: of all that it may stand for, the one nearest to `near`."""
+        assert self.base is not None
+        return near + (number - (self.base + near))
+
+    def carriers(self, first: int, end: int) -> list[Draft]:
+        """The packets that first carried the numbers [first, end)."""
+        low = max(bisect_right(self.spans, first, key=lambda span: span[0]) - 1, 0)
+        high = bisect_left(self.spans, end, key=lambda span: span[0])
+        return [draft for begin, stop, draft in self.spans[low:high] if stop > first]
+
+
+@dataclass(slots=True, kw_only=True)
+class Connection:
+    """Two ends; the first is the one that sent the first SYN (or the first packet seen)."""
+
+    ends: tuple[End, End]
+    drafts: list[Draft] = field(default_factory=list)
+    seen_from_start: bool = True
+    "its first packet is a SYN"
+
+    def direction(self, draft: Draft) -> tuple[End, End]:
+        """(sender's end, receiver's end) of a packet."""
+        one, other = self.ends
+        return (one, other) if draft.forward else (other, one)
+
+    def states(self, at_ns: int) -> tuple[tuple[str, str | None], ...]:
+        """Each host's state at that time."""
+        return tuple((end.host, end.lane.at(at_ns).value) for end in self.ends)
+
+
+def segment_of(draft: Draft) -> TcpSegment:
+    """The packet's TCP header."""
+    assert isinstance(draft.facts.transport, TcpSegment)
+    return draft.facts.transport
+
+
+def payload_of(draft: Draft) -> memoryview:
+    """The packet's TCP data, as far as it was captured."""
+    first, end = segment_of(draft).data
+    return memoryview(draft.data)[first:end]

@@ -1,0 +1,81 @@
+"""Why link-layer addresses are asked for and told: ARP (RFC 826), neighbour discovery (RFC 4861), and MLD (RFC 3810).
+
+The kernel asks for a neighbour's address when it has a packet to send and does not know where to; that packet
+waits, and leaves as the next one to the address that was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rawlab.attribution.pairing import Draft
+from rawlab.attribution.tcp_rules import kernel
+from rawlab.model.facts import ArpMessage, IcmpMessage
+
+_MLD = frozenset((130, 131, 132, 143))
+_ROUTER = frozenset((133, 134))
+
+
+def attribute(drafts: Sequence[Draft]) -> None:
+    """Gives every ARP, neighbour, router and multicast-listener message its cause."""
+    for index, draft in enumerate(drafts):
+        match draft.facts.transport:
+            case ArpMessage(operation=1, target=target, sender=asker):
+                _asked(drafts, index, draft, asker, target)
+            case ArpMessage(operation=2, sender=told):
+                _answered(drafts, index, draft, told)
+            case IcmpMessage(version=6, type=135, target=str(target)):
+                _asked(drafts, index, draft, draft.facts.ip.source if draft.facts.ip else "", target)
+            case IcmpMessage(version=6, type=136, target=str(told)):
+                _answered(drafts, index, draft, told)
+            case IcmpMessage(version=6, type=kind) if kind in _MLD:
+                draft.cause = kernel("the kernel tells which multicast groups it listens to (MLD)")
+            case IcmpMessage(version=6, type=kind) if kind in _ROUTER:
+                draft.cause = kernel("the kernel looks for routers")
+
+
+def _asked(drafts: Sequence[Draft], index: int, draft: Draft, asker: str, target: str) -> None:
+    if asker in ("::", "0.0.0.0"):
+        draft.cause = kernel(f"the kernel asks whether anyone has {target} already")
+        return
+    known = any(_tells(earlier, target) for earlier in drafts[:index] if earlier.receiver == draft.sender)
+    waiting = next(_packets(drafts[index + 1 :], asker, target), None)
+    what = f"the {draft.sender}'s kernel asks for" if draft.sender else "a kernel asks for"
+    if waiting is not None and not known:
+        why = f"{what} the link-layer address of {target}, which packet {waiting.n} needs"
+        draft.cause = kernel(why, packets=[waiting])
+    elif known:
+        draft.cause = kernel(
+            f"{what} the link-layer address of {target} again: its entry had aged", confidence="inferred"
+        )
+    else:
+        draft.cause = kernel(f"{what} the link-layer address of {target}", confidence="inferred")
+
+
+def _answered(drafts: Sequence[Draft], index: int, draft: Draft, told: str) -> None:
+    for earlier in reversed(drafts[:index]):
+        match earlier.facts.transport:
+            case ArpMessage(operation=1, target=target) | IcmpMessage(version=6, type=135, target=target) if (
+                target == told
+            ):
+                draft.cause = kernel(f"answers packet {earlier.n}: {told} is here", packets=[earlier])
+                return
+    draft.cause = kernel(f"tells unasked that {told} is here", confidence="inferred")
+
+
+def _tells(draft: Draft, address: str) -> bool:
+    match draft.facts.transport:
+        case ArpMessage(sender=told) | IcmpMessage(version=6, type=136, target=told):
+            return told == address
+    return False
+
+
+def _packets(drafts: Sequence[Draft], source: str, destination: str) -> Iterator[Draft]:
+    """IP packets from one to the other that are no neighbour discovery themselves."""
+    for draft in drafts:
+        ip, transport = draft.facts.ip, draft.facts.transport
+        discovery = (
+            isinstance(transport, IcmpMessage) and transport.version == 6 and transport.type in (135, 136)
+        )
+        if ip is not None and not discovery and (ip.source, ip.destination) == (source, destination):
+            yield draft

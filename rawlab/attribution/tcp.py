@@ -1,0 +1,199 @@
+"""Why each TCP segment exists: the packets of each connection, walked in order of time.
+
+    packets ─▶ connections (a new SYN begins one) ─▶ ends, tied to sockets by the kernel's word of their addresses
+            ─▶ walk: at each departure  `tcp_rules` says why, by the first rule that applies
+                     at each arrival    the receiver's end learns; both lanes move by RFC 9293's table
+
+What does *not* belong here: what a call did (`calls`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal
+
+from rawlab.attribution.connection import Connection, End, segment_of
+from rawlab.attribution.lanes import Lane
+from rawlab.attribution.pairing import Draft
+from rawlab.attribution.sockets import Sockets
+from rawlab.attribution.tcp_rules import cause_of
+from rawlab.model.address import Flow
+from rawlab.model.facts import TcpSegment
+from rawlab.model.states import TcpEvent, TcpState
+
+
+def attribute(drafts: Sequence[Draft], sockets: Sockets, hosts: Sequence[str]) -> list[Connection]:
+    """Gives every TCP packet its cause, relative numbers and states; the connections that they make."""
+    found = connections(
+        [draft for draft in drafts if isinstance(draft.facts.transport, TcpSegment)], sockets, hosts
+    )
+    for connection in found:
+        _tie_unanswered(connection, sockets)
+        _walk(connection)
+        for draft in connection.drafts:
+            draft.states = connection.states(draft.at_ns)
+    return found
+
+
+# ------------------------------------------------------------------------------------------ connections
+
+
+def connections(drafts: Iterable[Draft], sockets: Sockets, hosts: Sequence[str]) -> list[Connection]:
+    """The packets by connection: the same addresses and ports, until a SYN with another number begins a new one."""
+    found: list[Connection] = []
+    open_now: dict[Flow, Connection] = {}
+    for draft in drafts:
+        flow = draft.facts.flow
+        assert flow is not None
+        connection = open_now.get(flow.conversation)
+        if connection is None or _begins_anew(connection, draft):
+            connection = open_now[flow.conversation] = _open(draft, flow, sockets, hosts)
+            found.append(connection)
+        connection.drafts.append(draft)
+        draft.forward = flow.source == connection.ends[0].address
+        for end, host in zip(connection.direction(draft), (draft.sender, draft.receiver), strict=True):
+            end.host = host or end.host
+    return found
+
+
+def _begins_anew(connection: Connection, draft: Draft) -> bool:
+    segment = segment_of(draft)
+    if "S" not in segment.flags or "A" in segment.flags:
+        return False
+    sender, _ = connection.direction(draft)
+    same = [earlier for earlier in connection.drafts if "S" in segment_of(earlier).flags]
+    first = next((earlier for earlier in same if connection.direction(earlier)[0] is sender), None)
+    return first is not None and segment_of(first).seq != segment.seq
+
+
+def _open(draft: Draft, flow: Flow, sockets: Sockets, hosts: Sequence[str]) -> Connection:
+    """A connection of which this is the first packet."""
+    flags = segment_of(draft).flags
+    answered = "S" in flags and "A" in flags  # its SYN was not seen: this is the passive end speaking
+    active, passive = (flow.destination, flow.source) if answered else (flow.source, flow.destination)
+    names = [draft.receiver, draft.sender] if answered else [draft.sender, draft.receiver]
+    ends = []
+    for address, peer, host, role in ((active, passive, names[0], 0), (passive, active, names[1], 1)):
+        candidates = [host] if host else list(hosts)
+        end = End(
+            address=address, host=host or (hosts[role] if role < len(hosts) else str(address)), socket=None
+        )
+        end.bind(sockets.end(candidates, address, peer))
+        _tie(end, sockets, candidates, draft.at_ns, peer_is_active=role == 1)
+        ends.append(end)
+    return Connection(ends=(ends[0], ends[1]), seen_from_start="S" in flags and not answered)
+
+
+def _tie(end: End, sockets: Sockets, hosts: Sequence[str], at_ns: int, *, peer_is_active: bool) -> None:
+    """Ties an end to the call that opened it: connect at the active end, listen at the passive one."""
+    if peer_is_active:
+        end.listener = sockets.listener(hosts, end.address.port, at_ns)
+        end.lane = Lane(TcpState.LISTEN if end.listener else TcpState.CLOSED)
+    elif end.socket is not None:
+        end.connect = next(iter(end.socket.named("connect")), None)
+
+
+def _tie_unanswered(connection: Connection, sockets: Sockets) -> None:
+    """Where the kernel told no address (the call never returned), the one connect that was under way."""
+    active, passive = connection.ends
+    if active.connect is None and connection.seen_from_start:
+        at_ns = connection.drafts[0].at_ns
+        active.connect = sockets.connecting(active.host, passive.address, at_ns)
+
+
+# ------------------------------------------------------------------------------------------------- walk
+
+
+def _walk(connection: Connection) -> None:
+    """Departures and arrivals in order of time."""
+    for _, kind, draft in sorted(
+        _moments(connection.drafts), key=lambda moment: (moment[0], moment[1], moment[2].n)
+    ):
+        sender, receiver = connection.direction(draft)
+        if kind == 0:
+            _depart(connection, draft, sender, receiver)
+        else:
+            _arrive(draft, sender, receiver)
+
+
+def _moments(drafts: Iterable[Draft]) -> Iterator[tuple[int, Literal[0, 1], Draft]]:
+    """(time, 0 departure or 1 arrival, packet); what was seen at one place only departs and arrives there."""
+    for draft in drafts:
+        yield draft.at_ns, 0, draft
+        if not draft.lost:
+            yield draft.arrived_ns if draft.arrived_ns is not None else draft.at_ns, 1, draft
+
+
+def _depart(connection: Connection, draft: Draft, sender: End, receiver: End) -> None:
+    segment = segment_of(draft)
+    _number(draft, segment, sender, receiver)
+    assert draft.seq is not None
+    draft.cause = cause_of(connection, draft, sender, receiver)
+    end = draft.seq + segment.span
+    if segment.span and end > sender.sent_end:
+        sender.spans.append((max(draft.seq, sender.sent_end), end, draft))
+        sender.sent_end = end
+    elif not sender.spans:
+        sender.sent_end = max(sender.sent_end, draft.seq)
+    if "S" in segment.flags:
+        sender.syn = sender.syn or draft
+        if "A" not in segment.flags:
+            sender.lane.apply(TcpEvent.SEND_SYN, draft.at_ns)
+    if "F" in segment.flags and sender.fin is None:
+        sender.fin, sender.fin_number = draft, end - 1
+        sender.lane.apply(TcpEvent.SEND_FIN, draft.at_ns)
+    if "R" in segment.flags:
+        sender.lane.apply(TcpEvent.SEND_RST, draft.at_ns)
+        sender.reset = True
+    elif draft.ack is not None:
+        sender.last_ack, sender.last_window = draft.ack, segment.window
+        sender.unacknowledged = []
+
+
+def _number(draft: Draft, segment: TcpSegment, sender: End, receiver: End) -> None:
+    """Relative numbers, as Wireshark counts: from the SYN's, or so that the first octet seen is number 1."""
+    if sender.base is None or ("S" in segment.flags and sender.syn is None):
+        sender.base = segment.seq if "S" in segment.flags else segment.seq - 1
+    draft.seq = sender.relative(segment.seq, sender.sent_end)
+    if "A" in segment.flags:
+        if receiver.base is None:
+            receiver.base = segment.ack - 1
+        draft.ack = receiver.relative(segment.ack, receiver.sent_end)
+
+
+def _arrive(draft: Draft, sender: End, receiver: End) -> None:
+    """The receiver's end learns what the packet says."""
+    segment = segment_of(draft)
+    at_ns = draft.arrived_ns if draft.arrived_ns is not None else draft.at_ns
+    assert draft.seq is not None
+    receiver.last_arrival = draft
+    if "R" in segment.flags:
+        receiver.lane.apply(TcpEvent.RECEIVE_RST, at_ns)
+        receiver.reset = True
+        return
+    if segment.span:
+        receiver.arrived.add(draft.seq, draft.seq + segment.span)
+        receiver.unacknowledged.append(draft)
+    if "S" in segment.flags:
+        event = TcpEvent.RECEIVE_SYN_ACK if "A" in segment.flags else TcpEvent.RECEIVE_SYN
+        receiver.lane.apply(event, at_ns)
+    if draft.ack is not None:
+        _learn_acknowledgment(draft, draft.ack, receiver, at_ns)
+    if (
+        sender.fin_number is not None
+        and receiver.arrived.end_from(0 if sender.syn else 1) > sender.fin_number
+    ):
+        receiver.lane.apply(TcpEvent.RECEIVE_FIN, at_ns)
+
+
+def _learn_acknowledgment(draft: Draft, ack: int, receiver: End, at_ns: int) -> None:
+    segment = segment_of(draft)
+    if ack > receiver.peer_ack:
+        receiver.peer_ack = ack
+        receiver.duplicate_acks = []
+    elif ack == receiver.peer_ack and segment.span == 0 and receiver.sent_end > ack:
+        receiver.duplicate_acks.append(draft)
+    if ack > 0:
+        receiver.lane.apply(TcpEvent.RECEIVE_ACK_OF_SYN, at_ns)
+    if receiver.fin_number is not None and ack > receiver.fin_number:
+        receiver.lane.apply(TcpEvent.RECEIVE_ACK_OF_FIN, at_ns)

@@ -1,0 +1,374 @@
+"""Why a TCP segment was sent: rules, tried in order; the first that applies says it.
+
+Each rule is given the connection as it stands when the segment leaves, and answers with a `Cause` or None. What
+the segment's numbers, flags or bytes prove is *exact*; what only the order in time suggests is *inferred*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from rawlab.attribution.connection import Connection, End, payload_of, segment_of
+from rawlab.attribution.pairing import UNKNOWN, Draft
+from rawlab.attribution.sockets import NumberedCall
+from rawlab.model.event import Call
+from rawlab.model.story import Cause, Confidence
+
+Rule = Callable[[Connection, Draft, End, End], Cause | None]
+
+
+def cause_of(connection: Connection, draft: Draft, sender: End, receiver: End) -> Cause:
+    """The answer of the first rule that applies."""
+    for rule in _RULES:
+        if (cause := rule(connection, draft, sender, receiver)) is not None:
+            return cause
+    return UNKNOWN
+
+
+def kernel(
+    reason: str,
+    calls: Sequence[NumberedCall] = (),
+    packets: Sequence[Draft | None] = (),
+    confidence: Confidence = "exact",
+    bytes: tuple[tuple[int, int, int], ...] = (),
+) -> Cause:
+    """The kernel sent it, on behalf of those calls, because of those packets."""
+    return Cause(
+        kind="kernel",
+        reason=reason,
+        confidence=confidence,
+        calls=tuple(n for n, _ in calls),
+        packets=numbers(packets),
+        bytes=bytes,
+    )
+
+
+def numbers(drafts: Sequence[Draft | None]) -> tuple[int, ...]:
+    """The packets' numbers, each once, in order."""
+    return tuple(sorted({draft.n for draft in drafts if draft is not None}))
+
+
+def packets_in_words(drafts: Sequence[Draft]) -> str:
+    """'packet 7', 'packets 7 and 9', 'packets 7 to 12 (6 of them)'."""
+    found = numbers(drafts)
+    if len(found) == 1:
+        return f"packet {found[0]}"
+    if len(found) == 2:
+        return f"packets {found[0]} and {found[1]}"
+    return f"packets {found[0]} to {found[-1]} ({len(found)} of them)"
+
+
+def octets(first: int, end: int) -> str:
+    """'octet 1', 'octets 1 to 5' of relative sequence numbers [first, end), as the table's seq counts."""
+    return f"octet {first}" if end - first == 1 else f"octets {first} to {end - 1}"
+
+
+# ----------------------------------------------------------------------------------------------- resets
+
+
+def _reset(connection: Connection, draft: Draft, sender: End, receiver: End) -> Cause | None:
+    if "R" not in segment_of(draft).flags:
+        return None
+    provoking = sender.last_arrival
+    if sender.listener is None and sender.socket is None and provoking and "S" in segment_of(provoking).flags:
+        return kernel(
+            f"no socket listens on port {sender.address.port}: the kernel refuses SYN (packet {provoking.n})",
+            packets=[provoking],
+        )
+    if (closing := _closing_call(sender, draft.at_ns)) is not None:
+        return _reset_after_close(draft, sender, receiver, closing)
+    if provoking is not None:
+        return kernel(
+            f"packet {provoking.n} fits no connection of this host",
+            packets=[provoking],
+            confidence="inferred",
+        )
+    return None
+
+
+def _reset_after_close(draft: Draft, sender: End, receiver: End, closing: NumberedCall) -> Cause:
+    n, call = closing
+    unread = receiver.sent_end - 1 - (receiver.fin_number is not None) - sender.read.end
+    if any(
+        dict(option.args).get("optname") == "SO_LINGER" for _, option in sender.socket_calls("setsockopt")
+    ):
+        why = f"{call.name} (call {n}) with SO_LINGER set to 0 seconds resets instead of ending in order"
+        return Cause(kind="call", calls=(n,), reason=why, confidence="exact")
+    if sender.last_arrival is not None and sender.last_arrival.at_ns > call.entered_ns:
+        why = f"packet {sender.last_arrival.n} brought data after {call.name} (call {n}): nobody can read it any more"
+        return kernel(why, [closing], [sender.last_arrival])
+    if unread > 0:
+        why = f"{call.name} (call {n}) left {unread} octets unread: a reset tells the peer (RFC 2525 section 2.17)"
+        return Cause(kind="call", calls=(n,), reason=why, confidence="exact")
+    return kernel(f"the socket was closed by {call.name} (call {n})", [closing], confidence="inferred")
+
+
+# ------------------------------------------------------------------------------------------------- SYN
+
+
+def _syn(connection: Connection, draft: Draft, sender: End, receiver: End) -> Cause | None:
+    if "S" not in segment_of(draft).flags:
+        return None
+    answer = "A" in segment_of(draft).flags
+    if sender.syn is not None:
+        waited = (draft.at_ns - sender.syn.at_ns) / 1e6
+        opener = sender.listener if answer else sender.connect
+        return kernel(
+            f"{'SYN-ACK' if answer else 'SYN'} again: packet {sender.syn.n} was not acknowledged for {waited:.0f} ms",
+            [opener] if opener else (),
+            [sender.syn],
+        )
+    return _syn_ack(sender, receiver) if answer else _first_syn(sender)
+
+
+def _syn_ack(sender: End, receiver: End) -> Cause:
+    packet = f" (packet {receiver.syn.n})" if receiver.syn else ""
+    if sender.listener is None:
+        return kernel(f"answers SYN{packet}", packets=[receiver.syn], confidence="inferred")
+    n, _ = sender.listener
+    return kernel(
+        f"the kernel answers SYN{packet} for the listening socket (listen, call {n}): no accept is needed",
+        [sender.listener],
+        [receiver.syn],
+    )
+
+
+def _first_syn(sender: End) -> Cause:
+    if sender.connect is None:
+        return Cause(kind="call", reason="a connect sends SYN", confidence="inferred")
+    n, _ = sender.connect
+    proven = sender.socket is not None
+    return Cause(
+        kind="call",
+        calls=(n,),
+        reason=f"connect (call {n}) sends SYN, the first of three steps of the handshake",
+        confidence="exact" if proven else "inferred",
+    )
+
+
+# ------------------------------------------------------------------------------------------------- data
+
+
+def _probe(connection: Connection, draft: Draft, sender: End, receiver: End) -> Cause | None:
+    """One number below what the peer has acknowledged, with no data: only to be answered (RFC 9293 section 3.8.4)."""
+    segment = segment_of(draft)
+    if segment.length > 1 or "F" in segment.flags or draft.seq is None or draft.seq != sender.peer_ack - 1:
+        return None
+    if draft.seq == 0 or sender.sent_end <= draft.seq:
+        return None
+    if receiver.last_window == 0:
+        return kernel(
+            "asks whether the peer's window, which is zero, has opened", packets=[sender.last_arrival]
+        )
+    return kernel("asks whether the peer is still there (keep-alive)", confidence="inferred")
+
+
+def _data(connection: Connection, draft: Draft, sender: End, receiver: End) -> Cause | None:
+    segment = segment_of(draft)
+    if not segment.length or draft.seq is None:
+        return None
+    first, end = draft.seq, draft.seq + segment.length
+    writers = list(sender.written.over(first - 1, end - 1))
+    carried = tuple((n, low, high) for n, _, low, high in writers)
+    calls = [(n, call) for n, call, _, _ in writers]
+    if first < sender.sent_end:
+        return _again(draft, sender, carried, calls, first, end)
+    if sender.socket is None:
+        return Cause(kind="call", reason=f"a write of {octets(first, end)}", confidence="inferred")
+    if sum(high - low for _, low, high in carried) != segment.length:
+        return Cause(
+            kind="unknown", reason=f"no recorded call wrote all of {octets(first, end)}", confidence="unknown"
+        )
+    if (wrong := _mismatch(draft, writers)) is not None:
+        return Cause(
+            kind="unknown", calls=(wrong,), reason=f"its bytes are not call {wrong}'s", confidence="unknown"
+        )
+    reason, packets = _carries(writers), numbers(())
+    if (held := _held_back(draft, sender, calls)) is not None:
+        reason += f"; it left when packet {held.n} let it"
+        packets = numbers([held])
+    if "F" in segment.flags and (closing := _closing_call(sender, draft.at_ns)) is not None:
+        reason += f"; FIN: {closing[1].name} (call {closing[0]})"
+        calls = [*calls, closing]
+    return Cause(
+        kind="call",
+        calls=tuple(n for n, _ in calls),
+        packets=packets,
+        bytes=carried,
+        reason=reason,
+        confidence="exact",
+    )
+
+
+def _carries(writers: Sequence[tuple[int, Call, int, int]]) -> str:
+    """Which octets of which calls."""
+    words = []
+    for n, call, low, high in writers:
+        whole = low == 0 and high == call.result
+        part = (
+            f"all {high}"
+            if whole and high > 1
+            else "the one"
+            if whole
+            else f"{high - low} of the {call.result}"
+        )
+        words.append(f"{part} octet{'s' if not whole or high > 1 else ''} of {call.name} (call {n})")
+    joined = (
+        " and ".join(words)
+        if len(words) < 4
+        else f"{words[0]}, …, and {words[-1]}, {len(words)} calls in all"
+    )
+    return f"carries {joined}"
+
+
+def _mismatch(draft: Draft, writers: Sequence[tuple[int, Call, int, int]]) -> int | None:
+    """The first call whose recorded bytes are not those in the packet."""
+    payload = payload_of(draft)
+    at = 0
+    for n, call, low, high in writers:
+        kept = (call.data or b"")[low:high]
+        seen = payload[at : at + len(kept)]
+        if seen != kept[: len(seen)]:
+            return n
+        at += high - low
+    return None
+
+
+def _held_back(draft: Draft, sender: End, calls: Sequence[NumberedCall]) -> Draft | None:
+    """The packet whose arrival let it go, where the call had returned before it left."""
+    _, last = calls[-1]
+    if last.returned_ns is None or draft.at_ns <= last.returned_ns:
+        return None
+    return sender.last_arrival
+
+
+def _again(
+    draft: Draft,
+    sender: End,
+    carried: tuple[tuple[int, int, int], ...],
+    calls: Sequence[NumberedCall],
+    first: int,
+    end: int,
+) -> Cause:
+    """The same octets once more (RFC 6298, RFC 5681 section 3.2, RFC 8985 section 7)."""
+    before = sender.carriers(first, end)
+    what = (
+        f"{octets(first, end)} again, as in {packets_in_words(before)}"
+        if before
+        else f"{octets(first, end)} again"
+    )
+    duplicates = sender.duplicate_acks
+    if first >= sender.peer_ack and len(duplicates) >= 3:
+        why = f"fast retransmit after {len(duplicates)} duplicate acknowledgments"
+        return kernel(f"{what}: {why}", calls, [*before, *duplicates[:3]], bytes=carried)
+    waited = (draft.at_ns - before[-1].at_ns) / 1e6 if before else 0
+    why = (
+        "selective acknowledgments tell that it is missing"
+        if duplicates
+        else f"not acknowledged for {waited:.0f} ms: its timer ran out"
+    )
+    return kernel(f"{what}: {why}", calls, [*before, *duplicates[:1]], bytes=carried)
+
+
+# -------------------------------------------------------------------------------------------------- FIN
+
+
+def _fin(connection: Connection, draft: Draft, sender: End, receiver: End) -> Cause | None:
+    if "F" not in segment_of(draft).flags:
+        return None
+    closing = _closing_call(sender, draft.at_ns)
+    if sender.fin is not None:
+        waited = (draft.at_ns - sender.fin.at_ns) / 1e6
+        why = f"FIN again: packet {sender.fin.n} was not acknowledged for {waited:.0f} ms"
+        return kernel(why, [closing] if closing else (), [sender.fin])
+    if closing is not None:
+        n, call = closing
+        why = f"{call.name} (call {n}) ends the {sender.host}'s direction: FIN"
+        return Cause(kind="call", calls=(n,), reason=why, confidence="exact")
+    if sender.socket is None:
+        return Cause(kind="call", reason="a close or shutdown sends FIN", confidence="inferred")
+    return kernel("the process ended and left the socket open: the kernel closes it", confidence="inferred")
+
+
+def _closing_call(end: End, at_ns: int) -> NumberedCall | None:
+    """The call that closed this end's direction before that time: the first shutdown, else the last close."""
+    done = [
+        (n, call)
+        for n, call in end.socket_calls("shutdown", "close", "exit_group")
+        if call.entered_ns <= at_ns and call.result in (0, None)
+    ]
+    halves = [
+        found for found in done if found[1].name == "shutdown" and dict(found[1].args).get("how") != "SHUT_RD"
+    ]
+    return halves[0] if halves else done[-1] if done else None
+
+
+# --------------------------------------------------------------------------------------- acknowledgments
+
+
+def _handshake_ack(connection: Connection, draft: Draft, sender: End, receiver: End) -> Cause | None:
+    if draft.ack != 1 or draft.seq != 1 or sender.last_ack is not None or receiver.syn is None:
+        return None
+    n = receiver.syn.n
+    return kernel(
+        f"acknowledges SYN-ACK (packet {n}), the last of three steps: the connection is established",
+        [sender.connect] if sender.connect else (),
+        [receiver.syn],
+    )
+
+
+def _acknowledgment(connection: Connection, draft: Draft, sender: End, receiver: End) -> Cause | None:
+    if draft.ack is None:
+        return None
+    before = sender.last_ack if sender.last_ack is not None else 1
+    if draft.ack > before:
+        return _acknowledges_new(draft, sender, receiver, before)
+    provoking = [
+        arrived
+        for arrived in sender.unacknowledged
+        if arrived.arrived_ns is None or arrived.arrived_ns <= draft.at_ns
+    ]
+    if provoking:
+        what = "says again what it expects next" if draft.ack == before else "acknowledges less than before"
+        why = f"{what}, number {draft.ack}: {packets_in_words(provoking)} came out of order or once more"
+        return kernel(why, packets=provoking)
+    if segment_of(draft).window != sender.last_window:
+        return _window_update(draft, sender)
+    if sender.last_arrival is not None:
+        why = f"answers packet {sender.last_arrival.n} with what it expects next, number {draft.ack}"
+        return kernel(why, packets=[sender.last_arrival], confidence="inferred")
+    return None
+
+
+def _acknowledges_new(draft: Draft, sender: End, receiver: End, before: int) -> Cause:
+    assert draft.ack is not None
+    acknowledged = receiver.carriers(before, draft.ack)
+    fin = receiver.fin_number is not None and draft.ack > receiver.fin_number
+    data_end = draft.ack - fin
+    parts = [octets(before, data_end)] if data_end > before else []
+    parts += ["FIN"] if fin else []
+    if not acknowledged:
+        return kernel(
+            f"acknowledges {' and '.join(parts)}, which the capture did not see", confidence="inferred"
+        )
+    return kernel(
+        f"acknowledges {' and '.join(parts)} ({packets_in_words(acknowledged)})", packets=acknowledged
+    )
+
+
+def _window_update(draft: Draft, sender: End) -> Cause:
+    reads = [
+        (n, call)
+        for n, call in sender.socket_calls("read", "recv", "recvfrom", "recvmsg")
+        if call.entered_ns <= draft.at_ns
+    ]
+    window = segment_of(draft).window
+    grown = sender.last_window is not None and window > sender.last_window
+    if reads and grown:
+        n, call = reads[-1]
+        why = f"{call.name} (call {n}) made room: the window opens (window update)"
+        return kernel(why, reads[-1:], confidence="inferred")
+    return kernel(f"tells the changed window, {window} unscaled", confidence="inferred")
+
+
+_RULES: tuple[Rule, ...] = (_reset, _syn, _probe, _data, _fin, _handshake_ack, _acknowledgment)
