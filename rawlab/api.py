@@ -1,0 +1,79 @@
+"""What `import rawlab` offers: `capture` a lab, `load` a capture; both give a `Story`.
+
+>>> import rawlab                                             # doctest: +SKIP
+>>> story = rawlab.capture("tcp-echo", messages=[b"hello"])
+>>> for call in story.calls: print(call.call.name, call.sent)
+>>> print(story)
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rawlab import __version__, store
+from rawlab.attribution import tell
+from rawlab.errors import LabError, OutputError
+from rawlab.model import story, timeline
+from rawlab.wire.decode import decode
+
+
+class Story(story.Story):
+    """A story that prints as its tables."""
+
+    def __str__(self) -> str:
+        from rawlab.views import render
+
+        return render(self)
+
+
+def explain(captured: timeline.Timeline) -> Story:
+    """The story of a timeline: each frame decoded, each packet given its cause."""
+    told = tell(captured, decode)
+    return Story(timeline=told.timeline, calls=told.calls, packets=told.packets)
+
+
+def load(path: str | os.PathLike[str]) -> Story:
+    """The story in a capture file, as far as the file is whole (`story.timeline.damaged_at`).
+
+    Raises FormatError for a file that is no capture, OSError for one that can't be read.
+    """
+    return explain(store.load(path))
+
+
+def capture(
+    lab: str,
+    *,
+    messages: Sequence[bytes] = (b"hello",),
+    port: int | None = None,
+    clients: int = 1,
+    ipv6: bool = False,
+    loopback: bool = False,
+    output: str | os.PathLike[str] | None = None,
+    force: bool = False,
+    waiting: Callable[[str], None] = lambda _: None,
+) -> Story:
+    """Runs a lab and tells its story; with `output`, the capture is kept in that (new) file.
+
+    Needs what `rawlab doctor` tries. Raises UsageError, PermissionMissing, LabError, OutputError.
+    """
+    from rawlab.live.session import Request, Session
+
+    request = Request(
+        lab=lab, messages=tuple(messages), port=port, clients=clients, ipv6=ipv6, loopback=loopback
+    ).checked()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "capture.pcapng") if output is None else Path(output)
+        descriptor = store.create(path, force=force)
+        try:
+            outcome = Session().run(request, descriptor, __version__, waiting)
+        finally:
+            os.close(descriptor)
+        captured = store.load(path)
+        if outcome.error:
+            raise OutputError(f"{path}: {outcome.error}: {len(captured.frames)} frames are saved")
+        if outcome.stopped:
+            raise LabError(f"{lab}: {outcome.stopped}")
+        return explain(captured if output is None else store.save(captured, path))

@@ -1,0 +1,122 @@
+"""Timelines in files: what is read is bounded, what is written belongs to whoever asked and replaces nothing.
+
+A file is opened with O_NOFOLLOW and mode 0600, and only as a new or (with `force`) a regular file: no symbolic
+link, FIFO or device is followed. `save` writes a new file beside the old one and renames it into place, so
+that at every moment the name stands for a whole file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from rawlab.errors import FormatError, OutputError
+from rawlab.model.timeline import Timeline
+from rawlab.wire import capture
+
+
+def load(path: str | os.PathLike[str]) -> Timeline:
+    """The timeline in a capture file, as far as it is whole. Raises FormatError, OSError."""
+    return parse(read_file(path), str(path))
+
+
+def read_file(path: str | os.PathLike[str]) -> bytes:
+    """The octets of a regular file. Raises FormatError, OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO is not waited for
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise FormatError(f"{path}: is no regular file; expected a pcapng or pcap capture")
+        return read(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read(descriptor: int) -> bytes:
+    """All octets of an open file, from its beginning. Raises OSError."""
+    with open(descriptor, "rb", closefd=False) as file:
+        file.seek(0)
+        return file.read()
+
+
+def nameless() -> int:
+    """A descriptor of a file that has no name and goes with its last descriptor, for reading and appending."""
+    with tempfile.TemporaryFile() as file:
+        descriptor = os.dup(file.fileno())
+    fcntl.fcntl(descriptor, fcntl.F_SETFL, os.O_APPEND)
+    return descriptor
+
+
+def parse(data: bytes, name: str) -> Timeline:
+    """The timeline in a capture's bytes. Raises FormatError, naming `name`."""
+    if not data:
+        raise FormatError(f"{name}: is empty; expected a pcapng or pcap capture")
+    timeline = capture.read(data)
+    if timeline is None:
+        raise FormatError(
+            f"{name}: is no capture: expected it to begin with pcapng's 0a0d0d0a or pcap's a1b2c3d4, "
+            f"it begins with {data[:4].hex()}"
+        )
+    return timeline
+
+
+def create(path: Path, *, force: bool = False) -> int:
+    """A descriptor of a new file, for reading and appending. Raises OutputError."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_APPEND | os.O_CLOEXEC
+    try:
+        if force:
+            _remove_regular(path)
+        return os.open(path, flags, 0o600)
+    except FileExistsError:
+        raise OutputError(f"{path}: exists; nothing is overwritten without --force") from None
+    except OSError as error:
+        raise OutputError(f"{path}: can't be written: {error.strerror}; name another place with -o") from None
+
+
+def create_unused(stem: str, folder: Path) -> tuple[Path, int]:
+    """A new file in the folder: stem.pcapng, or with the first number that is free. Raises OutputError."""
+    names = (f"{stem}.pcapng" if number == 1 else f"{stem}-{number}.pcapng" for number in range(1, 10_000))
+    for path in (folder / name for name in names):
+        if not os.path.lexists(path):
+            return path, create(path)
+    raise OutputError(f"{folder}: holds 9,999 captures named {stem}-N.pcapng; name another place with -o")
+
+
+def save(timeline: Timeline, path: Path) -> Timeline:
+    """Writes the timeline in the order of time, in place of the file at `path`; the timeline as the file tells it.
+
+    Raises OutputError.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = create(partial)
+    try:
+        ordered = write(timeline, descriptor)
+        os.rename(partial, path)
+        return ordered
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(partial)
+        raise OutputError(
+            f"{path}: can't be put in the order of time: {error.strerror}; it is whole, in the order of arrival"
+        ) from None
+    finally:
+        os.close(descriptor)
+
+
+def write(timeline: Timeline, descriptor: int) -> Timeline:
+    """Writes the timeline in the order of time to an open file; the timeline as the file tells it. Raises OSError."""
+    ordered = capture.in_order(timeline)
+    with open(descriptor, "wb", buffering=1 << 20, closefd=False) as file:
+        file.writelines(capture.blocks_of(ordered))
+    return ordered
+
+
+def _remove_regular(path: Path) -> None:
+    """Removes a regular file of that name, if there is one. Raises OSError, OutputError."""
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            raise OutputError(f"{path}: is no regular file; --force replaces regular files only")
+        os.unlink(path)

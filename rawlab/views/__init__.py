@@ -1,0 +1,21 @@
+"""Views: a story in, ink out. One file a view; this is their registry."""
+
+from __future__ import annotations
+
+from rawlab.model.story import Story
+from rawlab.views.table import FORMATS as TABLE_FORMATS
+from rawlab.views.table import Style
+
+TABLES = ("timeline", "calls", "both")
+FORMATS: tuple[str, ...] = (*TABLE_FORMATS, "json")
+
+
+def render(story: Story, *, format: str = "simple", tables: str = "both", style: Style | None = None) -> str:
+    """The story in one of FORMATS; `tables` chooses among TABLES where the format is a table's."""
+    from rawlab.views import story_json, table
+
+    if format == "json":
+        return story_json.render(story)
+    style = style or Style(format=format)
+    drawn = {"timeline": table.timeline, "calls": table.calls}
+    return "\n\n".join(draw(story, style) for name, draw in drawn.items() if tables in (name, "both"))

@@ -1,0 +1,115 @@
+"""A story as the rows of a table: calls and packets in order of time, both hosts side by side.
+
+A call during which nothing else happened is one row. Any other is two, at its entry and at its return, as strace
+writes it: `connect(3, 10.0.0.2:7 <unfinished ...>`, then `<... connect resumed>) = 0`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rawlab.model.facts import TcpSegment
+from rawlab.model.serial import Serial
+from rawlab.model.story import CallStory, Packet, Story
+from rawlab.wire.packets import brief, format_packet
+from rawlab.wire.strace import format_call, format_entry, format_resumed
+
+STRSIZE = 32  # octets of a string that a table shows, as strace does
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One row: a packet, or a call, its entry or its return."""
+
+    label: str
+    "'c5' for call 5, 'p7' for packet 7"
+    at_ns: int
+    host: str | None
+    "the caller's or the sender's"
+    text: str
+    why: str
+    states: tuple[tuple[str, str], ...]
+    "each host's state; one that this row says nothing of keeps its last"
+    packet: Packet | None = None
+    call: CallStory | None = None
+
+
+def rows(story: Story) -> Iterator[Row]:
+    """The story's rows, in order of time."""
+    last: dict[str, str] = {}
+    moments = list(_moments(story))
+    skip = False
+    for index, (at_ns, kind, event) in enumerate(moments):
+        if skip:
+            skip = False
+            continue
+        if isinstance(event, Packet):
+            last |= {host: state for host, state in event.states if state}
+            yield _packet_row(event, at_ns, tuple(last.items()))
+            continue
+        alone = kind == 0 and index + 1 < len(moments) and moments[index + 1][2] is event
+        states = event.states if kind == 0 and not alone else event.states_after
+        last |= {host: state for host, state in states if state}
+        yield _call_row(
+            event, at_ns, "whole" if alone else "entry" if kind == 0 else "return", tuple(last.items())
+        )
+        skip = alone
+
+
+def _moments(story: Story) -> list[tuple[int, int, CallStory | Packet]]:
+    """(time, 0 entry, 1 packet or 2 return, what)."""
+    moments: list[tuple[int, int, CallStory | Packet]] = []
+    for told in story.calls:
+        moments.append((told.call.entered_ns, 0, told))
+        if told.call.returned_ns is not None:
+            moments.append((told.call.returned_ns, 2, told))
+    moments += [(packet.at_ns, 1, packet) for packet in story.packets]
+    return sorted(moments, key=lambda moment: (moment[0], moment[1], moment[2].n))
+
+
+def _call_row(told: CallStory, at_ns: int, part: str, states: tuple[tuple[str, str], ...]) -> Row:
+    call = told.call
+    texts = {"whole": format_call, "entry": format_entry, "return": format_resumed}
+    unreturned = "had not returned when the capture ended"
+    return Row(
+        label=f"c{told.n}",
+        at_ns=at_ns,
+        host=call.host,
+        text=texts[part](call, STRSIZE),
+        why=told.why if part != "entry" else unreturned if call.returned_ns is None else "",
+        states=states,
+        call=told,
+    )
+
+
+def _packet_row(packet: Packet, at_ns: int, states: tuple[tuple[str, str], ...]) -> Row:
+    confidence = packet.cause.confidence
+    return Row(
+        label=f"p{packet.n}",
+        at_ns=at_ns,
+        host=packet.sender,
+        text=words(packet) + (" — lost" if packet.lost else ""),
+        why=packet.cause.reason + ("" if confidence == "exact" else f" ({confidence})"),
+        states=states,
+        packet=packet,
+    )
+
+
+def bases(packet: Packet) -> tuple[Serial | None, Serial | None]:
+    """The numbers that the packet's relative sequence and acknowledgment numbers count from."""
+    segment = packet.facts.transport
+    if not isinstance(segment, TcpSegment) or packet.seq is None:
+        return None, None
+    return segment.seq - packet.seq, None if packet.ack is None else segment.ack - packet.ack
+
+
+def words(packet: Packet, *, addresses: bool = False) -> str:
+    """The packet in tcpdump's notation, numbers relative."""
+    seq_base, ack_base = bases(packet)
+    return (format_packet if addresses else brief)(packet.facts, seq_base=seq_base, ack_base=ack_base)
+
+
+def hosts(story: Story) -> Sequence[str]:
+    """The hosts' names, in the table's order."""
+    return [host.name for host in story.timeline.hosts] or ["client", "server"]

@@ -1,0 +1,144 @@
+"""The story as JSON: one contract for scripts, graders and tests. Fields may be added; none changes its meaning.
+
+Times are integer nanoseconds since the epoch; `n` counts from 1; what is absent is null, never missing.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rawlab.model.event import Value
+from rawlab.model.facts import ArpMessage, TcpSegment
+from rawlab.model.story import CallStory, Packet, Story
+from rawlab.views.rows import STRSIZE, hosts, words
+from rawlab.wire import symbols
+from rawlab.wire.strace import format_call
+
+
+def render(story: Story) -> str:
+    """The whole story in ASCII: one JSON object, each call and each packet on a line of its own."""
+    parts = [f"{json.dumps(key)}: {_lines(part)}" for key, part in value(story).items()]
+    return "{" + ",\n".join(parts) + "}"
+
+
+def _lines(part: Any) -> str:
+    if not isinstance(part, list):
+        return json.dumps(part)
+    return "[" + ",".join("\n " + json.dumps(item) for item in part) + "]"
+
+
+def value(story: Story) -> dict[str, Any]:
+    """The whole story, as JSON's values."""
+    timeline = story.timeline
+    return {
+        "rawlab": timeline.run.rawlab,
+        "lab": timeline.run.lab,
+        "kernel": timeline.run.kernel,
+        "stack": timeline.run.stack,
+        "hosts": [{"name": host.name, "addresses": list(host.addresses)} for host in timeline.hosts],
+        "losses": [
+            {"host": point.host or point.name, "captured": point.captured, "dropped": point.dropped}
+            for point in timeline.points
+        ],
+        "complete": timeline.complete,
+        "damaged_at": timeline.damaged_at,
+        "calls": [_call(told) for told in story.calls],
+        "packets": [_packet(packet, story) for packet in story.packets],
+    }
+
+
+def _call(told: CallStory) -> dict[str, Any]:
+    call = told.call
+    return {
+        "n": told.n,
+        "host": call.host,
+        "pid": call.pid,
+        "fd": call.fd,
+        "call": call.name,
+        "args": {name: _value(argument) for name, argument in call.args},
+        "result": call.result,
+        "errno": call.errno,
+        "entered_ns": call.entered_ns,
+        "returned_ns": call.returned_ns,
+        "text": format_call(call, STRSIZE),
+        "local": None if call.local is None else str(call.local),
+        "peer": None if call.peer is None else str(call.peer),
+        "state_after": call.state,
+        "states": dict(told.states),
+        "states_after": dict(told.states_after),
+        "sent": list(told.sent),
+        "waited_for": list(told.waited_for),
+        "why": told.why,
+        "inferred": told.inferred,
+    }
+
+
+def _value(argument: Value) -> Any:
+    """Bytes as text of one character an octet (Latin-1), addresses as 'address:port'."""
+    match argument:
+        case bytes():
+            return argument.decode("latin-1")
+        case tuple():
+            return [_value(item) for item in argument]
+        case None | int() | str():
+            return argument
+        case _:
+            return str(argument)
+
+
+def _packet(packet: Packet, story: Story) -> dict[str, Any]:
+    transport, cause = packet.facts.transport, packet.cause
+    segment = transport if isinstance(transport, TcpSegment) else None
+    source, destination = _ends(packet)
+    states = dict(packet.states)
+    return {
+        "n": packet.n,
+        "sent_ns": packet.sent_ns,
+        "arrived_ns": packet.arrived_ns,
+        "lost": packet.lost,
+        "from": packet.sender,
+        "to": packet.receiver,
+        "source": source,
+        "destination": destination,
+        "protocol": _protocol(packet),
+        "flags": symbols.tcp_flags(segment.flags) if segment else None,
+        "chunks": None,
+        "seq": packet.seq,
+        "ack": packet.ack,
+        "length": getattr(transport, "length", None),
+        "seq_absolute": segment.seq.value if segment else None,
+        "ack_absolute": segment.ack.value if segment and "A" in segment.flags else None,
+        "window": segment.window if segment else None,
+        "text": words(packet, addresses=True),
+        "cause": {
+            "kind": cause.kind,
+            "calls": list(cause.calls),
+            "packets": list(cause.packets),
+            "bytes": [list(part) for part in cause.bytes],
+            "reason": cause.reason,
+            "confidence": cause.confidence,
+        },
+        "states": {host: states.get(host) for host in hosts(story)},
+        "frames": list(packet.frames),
+    }
+
+
+def _ends(packet: Packet) -> tuple[str | None, str | None]:
+    facts = packet.facts
+    if (flow := facts.flow) is not None:
+        return str(flow.source), str(flow.destination)
+    if facts.ip is not None:
+        return facts.ip.source, facts.ip.destination
+    if isinstance(facts.transport, ArpMessage):
+        return facts.transport.sender, facts.transport.target
+    return facts.source_mac, facts.destination_mac
+
+
+def _protocol(packet: Packet) -> str | None:
+    facts = packet.facts
+    if isinstance(facts.transport, ArpMessage):
+        return "arp"
+    if facts.ip is not None:
+        return symbols.protocol(facts.ip.protocol)
+    return None if facts.ethertype is None else symbols.ethertype(facts.ethertype)

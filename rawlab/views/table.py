@@ -1,0 +1,176 @@
+"""The tables: `timeline`, all that happened in order of time, and `calls`, each system call and what it did.
+
+tabulate places the ink, in any of its formats. For a terminal the cells are folded to the width given, and
+coloured if asked: who called, and what did not arrive. No meaning is in colour alone.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tabulate import tabulate, tabulate_formats
+from wcwidth import wcswidth
+
+from rawlab.model.story import CallStory, Story
+from rawlab.views import escape
+from rawlab.views.rows import STRSIZE, Row, hosts, rows
+from rawlab.wire.strace import format_call
+
+FORMATS: tuple[str, ...] = tuple(tabulate_formats)
+# Below this width, hosts and wire share a column, and so do the states.
+NARROW = 130
+_LEAST = 6
+_COLOURS = {"first": "\x1b[36m", "second": "\x1b[35m", "lost": "\x1b[31m"}
+_PLAIN = "\x1b[0m"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Style:
+    """How a table is drawn."""
+
+    format: str = "simple"
+    "one of tabulate's"
+    width: int | None = None
+    "columns of the terminal; None: as wide as it becomes"
+    colour: bool = False
+
+
+def timeline(story: Story, style: Style) -> str:
+    """Number, time, the client's call, the packet, the server's call, both states, and why."""
+    told = list(rows(story))
+    start_ns = told[0].at_ns if told else 0
+    left, right = [*hosts(story), "", ""][:2]
+    narrow = style.width is not None and style.width < NARROW
+    if narrow:
+        header = ["#", "ms", f"{left} → wire ← {right}", "states", "why"]
+    else:
+        header = ["#", "ms", f"{left}'s call", "wire", f"{right}'s call", f"{left} is", f"{right} is", "why"]
+    body = []
+    for row in told:
+        milliseconds = f"{(row.at_ns - start_ns) / 1e6:.3f}"
+        states = [dict(row.states).get(host, "") for host in (left, right)]
+        cells = _narrow(row, left, states) if narrow else _wide(row, left, right, states)
+        body.append([row.label, milliseconds, *cells, row.why])
+    return draw(header, body, style, [_colour(row, left) for row in told])
+
+
+def _colour(row: Row, left: str) -> str:
+    """Who called or, in red, what was lost; the text says both too."""
+    if row.packet is not None:
+        return _COLOURS["lost"] if row.packet.lost or row.packet.cause.kind == "unknown" else ""
+    return _COLOURS["first" if row.host == left else "second"]
+
+
+def _arrow(row: Row, left: str) -> str:
+    """The packet with its direction: to the right from the host on the left."""
+    return f"→ {row.text}" if row.host == left else f"← {row.text}" if row.host else row.text
+
+
+def _wide(row: Row, left: str, right: str, states: Sequence[str]) -> list[str]:
+    cells = ["", "", ""]
+    if row.packet is not None:
+        cells[1] = _arrow(row, left)
+    else:
+        cells[2 if row.host == right else 0] = row.text
+    return [*cells, *states]
+
+
+def _narrow(row: Row, left: str, states: Sequence[str]) -> list[str]:
+    text = _arrow(row, left) if row.packet is not None else f"{row.host}: {row.text}"
+    return [text, "\n".join(states)]
+
+
+def calls(story: Story, style: Style) -> str:
+    """Each call: arguments and result, how long it blocked, the packets and octets it sent, those it waited for."""
+    header = ["#", "host", "pid", "call", "ms", "sent", "octets", "waited for", "state after", "why"]
+    return draw(header, [_call_cells(told, story) for told in story.calls], style)
+
+
+def _call_cells(told: CallStory, story: Story) -> list[str]:
+    call = told.call
+    took = "" if call.returned_ns is None else f"{(call.returned_ns - call.entered_ns) / 1e6:.3f}"
+    return [
+        f"c{told.n}",
+        call.host,
+        str(call.pid),
+        format_call(call, STRSIZE),
+        took,
+        labels(told.sent),
+        str(carried) if (carried := octets_sent(told, story)) else "",
+        labels(told.waited_for),
+        call.state or "",
+        told.why,
+    ]
+
+
+def octets_sent(told: CallStory, story: Story) -> int:
+    """How many of the call's octets the packets that it sent carried."""
+    return sum(
+        end - first for n in told.sent for of, first, end in story.packets[n - 1].cause.bytes if of == told.n
+    )
+
+
+def labels(numbers: Sequence[int]) -> str:
+    """'p3 p5–p9': packets by number, runs of three or more shortened."""
+    parts: list[str] = []
+    first = 0
+    for index in range(1, len(numbers) + 1):
+        if index == len(numbers) or numbers[index] != numbers[index - 1] + 1:
+            run = numbers[first:index]
+            parts += [f"p{run[0]}–p{run[-1]}"] if len(run) > 2 else [f"p{n}" for n in run]
+            first = index
+    return " ".join(parts)
+
+
+# ------------------------------------------------------------------------------------------------- ink
+
+
+def draw(
+    header: Sequence[str], body: Sequence[Sequence[str]], style: Style, colours: Sequence[str] = ()
+) -> str:
+    """The table, folded to the style's width, each cell harmless where it goes; `colours`: one a line, '' for none."""
+    harmless = escape.for_format(style.format)
+    cells = [[harmless(cell) for cell in line] for line in body]
+    titles = [harmless(title) for title in header]
+    if style.width is not None:
+        widths = fit([titles, *cells], style.width - 2 * (len(titles) - 1))
+        cells = [[fold(cell, width) for cell, width in zip(line, widths, strict=True)] for line in cells]
+        titles = [fold(title, width) for title, width in zip(titles, widths, strict=True)]
+    if style.colour:
+        cells = [
+            [_paint(cell, colour) for cell in line] for line, colour in zip(cells, colours, strict=False)
+        ] or cells
+    return tabulate(cells, titles, tablefmt=style.format, disable_numparse=True)
+
+
+def _paint(cell: str, colour: str) -> str:
+    return "\n".join(f"{colour}{line}{_PLAIN}" for line in cell.split("\n")) if colour and cell else cell
+
+
+def fit(lines: Sequence[Sequence[str]], room: int) -> list[int]:
+    """Widths for the columns: as wide as they want, and where that is too much, the widest give way first."""
+    wanted = [max((_width(cell) for cell in column), default=0) for column in zip(*lines, strict=True)]
+    least = [min(want, _LEAST) for want in wanted]
+    widths = list(wanted)
+    while sum(widths) > room and widths != least:
+        widest = max(range(len(widths)), key=lambda index: (widths[index] > least[index], widths[index]))
+        widths[widest] -= 1
+    return widths
+
+
+def _width(cell: str) -> int:
+    return max((wcswidth(line) for line in cell.split("\n")), default=0)
+
+
+def fold(cell: str, width: int) -> str:
+    """The cell in lines of that width, broken between words where that can be."""
+    lines = [
+        part
+        for line in cell.split("\n")
+        for part in (
+            textwrap.wrap(line, max(width, 1), break_on_hyphens=False) if len(line) > width else [line]
+        )
+    ]
+    return "\n".join(lines)
