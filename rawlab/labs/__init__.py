@@ -1,0 +1,25 @@
+"""The labs: what students read. One module a lab, one program a host, one system call a line."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from rawlab.model.lab import Lab
+
+NAMES = ("tcp-echo",)
+
+
+def lab(name: str) -> Lab:
+    """The lab of that name; what it shows, and what to look at, is its docstring. Raises KeyError."""
+    if name not in NAMES:
+        raise KeyError(name)
+    module = import_module(f"rawlab.labs.{name.replace('-', '_')}")
+    shows, _, look_at = " ".join((module.__doc__ or "").split()).partition(". ")
+    return Lab(
+        name=name,
+        shows=shows + ".",
+        look_at=look_at,
+        server=module.server,
+        client=module.client,
+        port=module.PORT,
+    )

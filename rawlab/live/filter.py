@@ -1,0 +1,57 @@
+"""Classic BPF programs for a packet socket, by hand: no libpcap is needed (Linux, filter.rst; bpf(4)).
+
+On loopback a lab shares the wire with everyone, and captures its own port only:
+
+    ethertype IPv4?  TCP or UDP, no later fragment: either port is ours → keep;  ICMP → keep
+    ethertype IPv6?  TCP or UDP next: either port is ours → keep;  ICMPv6 → keep
+"""
+
+from __future__ import annotations
+
+import struct
+
+# Opcodes: load half-word or byte at an offset, X-relative half-word, X = 4 * (IP header length), jumps, return.
+_LDH, _LDB, _LDH_X, _LDX_IHL, _JEQ, _JSET, _RET = 0x28, 0x30, 0x48, 0xB1, 0x15, 0x45, 0x06
+_KEEP, _DROP = "keep", "drop"
+_Step = tuple[str, int, int, str, str]
+"(label, opcode, operand, where if true, where if false); an empty label's step is reached from the one before"
+
+
+def ports_program(port: int) -> bytes:
+    """Keeps TCP and UDP from or to the port, ICMP, and ICMPv6: an array of struct sock_filter for Ethernet frames."""
+    steps: list[_Step] = [
+        ("", _LDH, 12, "", ""),
+        ("", _JEQ, 0x0800, "ipv4", ""),
+        ("", _JEQ, 0x86DD, "ipv6", _DROP),
+        ("ipv4", _LDB, 23, "", ""),
+        ("", _JEQ, 1, _KEEP, ""),
+        ("", _JEQ, 6, "ports4", ""),
+        ("", _JEQ, 17, "ports4", _DROP),
+        ("ports4", _LDH, 20, "", ""),
+        ("", _JSET, 0x1FFF, _DROP, ""),
+        ("", _LDX_IHL, 14, "", ""),
+        ("", _LDH_X, 14, "", ""),
+        ("", _JEQ, port, _KEEP, ""),
+        ("", _LDH_X, 16, "", ""),
+        ("", _JEQ, port, _KEEP, _DROP),
+        ("ipv6", _LDB, 20, "", ""),
+        ("", _JEQ, 58, _KEEP, ""),
+        ("", _JEQ, 6, "ports6", ""),
+        ("", _JEQ, 17, "ports6", _DROP),
+        ("ports6", _LDH, 54, "", ""),
+        ("", _JEQ, port, _KEEP, ""),
+        ("", _LDH, 56, "", ""),
+        ("", _JEQ, port, _KEEP, _DROP),
+        (_KEEP, _RET, 0x40000, "", ""),
+        (_DROP, _RET, 0, "", ""),
+    ]
+    return _assemble(steps)
+
+
+def _assemble(steps: list[_Step]) -> bytes:
+    """Jumps count the steps that they pass over, struct sock_filter."""
+    at = {label: index for index, (label, *_) in enumerate(steps) if label}
+    return b"".join(
+        struct.pack("=HBBI", opcode, *(at[to] - index - 1 if to else 0 for to in (true, false)), operand)
+        for index, (_, opcode, operand, true, false) in enumerate(steps)
+    )

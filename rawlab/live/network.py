@@ -1,0 +1,164 @@
+"""Two private hosts: two anonymous network namespaces, joined by a veth pair (network_namespaces(7), veth(4)).
+
+    client 10.0.0.1, fd00::1  ══ veth ══  10.0.0.2, fd00::2 server
+
+Nothing has a name outside: the namespaces live as long as the descriptors and processes that hold them, so a
+killed run leaves nothing for anyone to clean up. Offloads are off, so that each frame is a real segment with a
+valid checksum; what the kernel would send by itself (router solicitations, duplicate address detection, link-
+local addresses) is off too, so that the wire is silent until the lab speaks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import socket
+import struct
+import time
+from collections.abc import Iterator
+
+from rawlab.live import libc
+from rawlab.model.timeline import Host, Point
+
+CLIENT = Host(name="client", addresses=("10.0.0.1", "fd00::1"))
+SERVER = Host(name="server", addresses=("10.0.0.2", "fd00::2"))
+LOOPBACK = tuple(Host(name=name, addresses=("127.0.0.1", "::1")) for name in ("client", "server"))
+
+# In each namespace, before its interface exists. Best effort: where /proc/sys is read-only, IPv6 may speak first.
+_SYSCTLS = {
+    "net/ipv6/conf/default/accept_ra": "0",
+    "net/ipv6/conf/default/router_solicitations": "0",
+    "net/ipv6/conf/default/dad_transmits": "0",
+    "net/ipv6/conf/default/addr_gen_mode": "1",
+    "net/ipv6/conf/default/mldv2_unsolicited_report_interval": "0",
+    "net/ipv4/tcp_congestion_control": "cubic",
+    "net/ipv4/tcp_ecn": "2",
+    "net/ipv4/tcp_fastopen": "0",
+}
+_MLD_REPORTS = 2  # a new address is told twice (RFC 3810 section 9.14.1), here within a few ticks
+_SETTLE_SECONDS = 2.0  # on a machine that has much else to do; else some milliseconds
+_SIOCETHTOOL = 0x8946
+_ETHERNET = 1  # the LINKTYPE_ registry
+# include/uapi/linux/ethtool.h: ETHTOOL_STXCSUM, STSO, SGSO, SGRO, SSG
+_OFFLOADS = {"tx-checksum": 0x17, "tso": 0x1F, "gso": 0x24, "gro": 0x2C, "scatter-gather": 0x19}
+
+
+def hosts(loopback: bool) -> tuple[Host, ...]:
+    """The two hosts: private ones, or both on the present network's loopback."""
+    return LOOPBACK if loopback else (CLIENT, SERVER)
+
+
+def points(loopback: bool) -> list[Point]:
+    """Where packets are captured: at each host's end of the veth pair, or once on loopback."""
+    if loopback:
+        return [Point(name="lo", linktype=_ETHERNET)]
+    return [Point(name=host.name, linktype=_ETHERNET, host=host.name) for host in (CLIENT, SERVER)]
+
+
+class Network:
+    """The two namespaces, each by a descriptor; `inside` enters one."""
+
+    def __init__(self) -> None:
+        """Makes the hosts and joins them. Raises OSError."""
+        self.namespaces: dict[str, int] = {}
+        for host in (CLIENT, SERVER):
+            libc.unshare(libc.CLONE_NEWNET)
+            self.namespaces[host.name] = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+            for name, value in _SYSCTLS.items():
+                with contextlib.suppress(OSError), open(f"/proc/sys/{name}", "w") as file:
+                    file.write(value)
+        self._join()
+        self._settle()
+
+    def _join(self) -> None:
+        from pyroute2.iproute.linux import IPRoute
+        from pyroute2.netlink.exceptions import NetlinkError
+
+        try:
+            with self.inside(CLIENT.name), IPRoute() as route:
+                peer = {"ifname": SERVER.name, "net_ns_fd": self.namespaces[SERVER.name], "address": _mac(2)}
+                # Of a veth pair whose ends have the same index the kernel tells that it is up a second late.
+                peer["index"] = 12
+                route.link("add", kind="veth", ifname=CLIENT.name, index=11, address=_mac(1), peer=peer)
+            for host in (CLIENT, SERVER):
+                with self.inside(host.name), IPRoute() as route:
+                    _set_up(route, host)
+        except NetlinkError as error:
+            raise OSError(error.code, f"veth: {os.strerror(error.code)}") from None
+
+    def _settle(self) -> None:
+        """Waits until each host has told its multicast groups, so that the wire is silent."""
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        for host in (CLIENT.name, SERVER.name):
+            with self.inside(host):
+                while _sent(host) < _MLD_REPORTS and time.monotonic() < deadline:
+                    time.sleep(0.002)
+
+    @contextlib.contextmanager
+    def inside(self, host: str) -> Iterator[None]:
+        """Within, this process is on that host's network."""
+        libc.setns(self.namespaces[host])
+        yield
+
+    def enter(self, host: str) -> None:
+        """Puts this process on that host for good, with no way to the other."""
+        libc.setns(self.namespaces[host])
+        for descriptor in self.namespaces.values():
+            os.close(descriptor)
+
+
+def _sent(interface: str) -> int:
+    """How many packets an interface of the present namespace has sent, proc_pid_net(5)."""
+    with open("/proc/thread-self/net/dev") as file:
+        rows = (line.partition(":") for line in file)
+        return next(int(counts.split()[9]) for name, _, counts in rows if name.strip() == interface)
+
+
+def _mac(number: int) -> str:
+    return f"02:00:00:00:00:{number:02x}"
+
+
+def _set_up(route: object, host: Host) -> None:
+    """Offloads off, addresses on, links up, in the present namespace."""
+    from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_NODAD
+
+    for offload in _OFFLOADS.values():
+        _switch_off(host.name, offload)
+    index = socket.if_nametoindex(host.name)
+    for address in host.addresses:
+        version6 = ":" in address
+        route.addr(  # type: ignore[attr-defined]
+            "add",
+            index=index,
+            address=address,
+            prefixlen=64 if version6 else 24,
+            flags=IFA_F_NODAD if version6 else 0,
+        )
+    for up in (index, socket.if_nametoindex("lo")):
+        route.link("set", index=up, state="up")  # type: ignore[attr-defined]
+
+
+def _switch_off(interface: str, command: int) -> None:
+    """One ethtool ioctl with the value 0; an offload that the kernel does not know is off already."""
+    value = ctypes.create_string_buffer(struct.pack("=II", command, 0), 8)
+    request = struct.pack("=16sQ16x", interface.encode(), ctypes.addressof(value))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked, contextlib.suppress(OSError):
+        fcntl.ioctl(asked.fileno(), _SIOCETHTOOL, request)
+
+
+def sockets_at_work(port: int | None = None) -> int:
+    """How many TCP sockets of the present namespace may still send by themselves, proc_net_tcp(5).
+
+    ESTABLISHED with data queued, SYN-SENT, SYN-RECEIVED, FIN-WAIT-1, CLOSING and LAST-ACK; of one port only, if given.
+    """
+    at_work = 0
+    for table in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError), open(f"/proc/thread-self/net/{table}") as file:
+            for line in file.readlines()[1:]:
+                _, local, remote, state, queues = line.split()[:5]
+                ports = {int(local.rpartition(":")[2], 16), int(remote.rpartition(":")[2], 16)}
+                waiting = state in ("02", "03", "04", "09", "0B") or int(queues.partition(":")[0], 16) > 0
+                at_work += waiting and state not in ("07", "0A") and (port is None or port in ports)
+    return at_work

@@ -1,0 +1,97 @@
+"""A lab's program as a process: on its own host, with nothing open but what it opens, each call recorded."""
+
+from __future__ import annotations
+
+import gc
+import os
+import resource
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NoReturn
+
+from rawlab.live import libc
+from rawlab.live.recorder import Channel, Recorder, high
+from rawlab.model.lab import Options, Program
+
+
+class Semaphores:
+    """`Sync` over two pipes: a name and a newline is one post."""
+
+    def __init__(self, outgoing: int, incoming: int) -> None:
+        self.outgoing = outgoing
+        self.incoming = incoming
+        self._posted: list[str] = []
+        self._rest = b""
+
+    def post(self, name: str) -> None:
+        os.write(self.outgoing, name.encode() + b"\n")
+
+    def wait(self, name: str) -> None:
+        while name not in self._posted:
+            received = os.read(self.incoming, 4096)
+            if not received:
+                os._exit(0)  # who would post is gone
+            *names, self._rest = (self._rest + received).split(b"\n")
+            self._posted += [posted.decode() for posted in names]
+        self._posted.remove(name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipes:
+    """What ties a program to the stage and to the other program; the program's ends."""
+
+    to_stage: int
+    from_stage: int
+    to_other: int
+    from_other: int
+
+
+def start(
+    host: str,
+    program: Program,
+    options: Options,
+    pipes: Pipes,
+    enter: Callable[[], None],
+    *,
+    keep: int,
+    observes: bool,
+) -> int:
+    """Forks a process that runs the program on its host (`enter` takes it there); its pid."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            libc.prctl(libc.PR_SET_PDEATHSIG, signal.SIGKILL)
+            libc.prctl(libc.PR_SET_NAME, host.encode())
+            enter()
+            channel, sync = _only(pipes)
+            _run(program, options, sync, Recorder(host, channel, keep, observes=observes))
+        finally:
+            os._exit(1)
+    return pid
+
+
+def _only(pipes: Pipes) -> tuple[Channel, Semaphores]:
+    """Moves the pipes out of the way and closes all else."""
+    channel = Channel(high(pipes.to_stage), high(pipes.from_stage))
+    sync = Semaphores(high(pipes.to_other), high(pipes.from_other))
+    kept = {channel.to_stage, channel.from_stage, sync.outgoing, sync.incoming}
+    nothing = os.open("/dev/null", os.O_RDWR)
+    for standard in range(3):
+        os.dup2(nothing, standard)
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    edges = [2, *sorted(kept), min(limit, 1 << 20)]
+    for below, above in pairwise(edges):
+        os.closerange(below + 1, above)
+    return channel, sync
+
+
+def _run(program: Program, options: Options, sync: Semaphores, recorder: Recorder) -> NoReturn:
+    gc.disable()  # no pause of ours between two calls
+    try:
+        program(recorder, options, sync)
+    except BaseException as error:
+        recorder.channel.tell({"failed": f"{type(error).__name__}: {error}"}, b"")
+        os._exit(1)
+    os._exit(0)

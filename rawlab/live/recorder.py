@@ -1,0 +1,337 @@
+"""The recorder: `Calls` over libc, one libc call a method, each told to the stage before and after.
+
+    lab            recorder                         stage (another process)
+    c.connect() ─▶ tell "connect enters" ─────────▶ writes the entry into the file
+                   t0 · connect(2) · t1
+                   tell "connect returned" ───────▶ asks the kernel for the socket's addresses and state
+                   ◀──────────────────────── go ─── (pidfd_getfd, TCP_INFO), writes the return into the file
+    ◀── result
+
+So the lab's process itself makes no socket call but those of the lab: strace(1) sees what the table shows. It
+talks with the stage through two pipes whose descriptors lie above all that a lab can get, so that a lab's first
+socket is 3, as in the textbook. Where the stage may not look into the process, the recorder asks the kernel itself.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import json
+import os
+import struct
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rawlab.live import libc as c
+from rawlab.live.buffers import POLL_EVENTS, Message, PollFd, Room, names
+from rawlab.live.observe import observe
+from rawlab.model.address import Endpoint
+from rawlab.model.event import Call, Value
+from rawlab.wire.journal import to_record
+
+Args = list[tuple[str, Value]]
+_LENGTHS = struct.Struct("=II")
+# Calls after which the kernel has nothing to say of a socket.
+NO_WAIT = ("close", "exit_group", "nanosleep", "wait4")
+MAKERS = ("socket", "accept")  # their result is a new socket's descriptor
+_HIGH = 512  # descriptors from here on are the recorder's own
+_PROTOCOLS = {0: "IPPROTO_IP"}
+_libc = c.libc
+
+
+class Channel:
+    """The recorder's end of the pipes to the stage."""
+
+    def __init__(self, to_stage: int, from_stage: int) -> None:
+        self.to_stage = to_stage
+        self.from_stage = from_stage
+
+    def tell(self, record: dict[str, Any], data: bytes) -> None:
+        """Sends one record: two lengths, JSON, bytes."""
+        text = json.dumps(record, separators=(",", ":")).encode()
+        message = memoryview(_LENGTHS.pack(len(text), len(data)) + text + data)
+        while message:
+            message = message[os.write(self.to_stage, message) :]
+
+    def wait(self) -> None:
+        """Waits until the stage has seen to the last record; ends this process if the stage is gone."""
+        if not os.read(self.from_stage, 1):
+            os._exit(1)
+
+
+def high(fd: int) -> int:
+    """The same file behind a descriptor above all that a lab gets; the old one is closed."""
+    moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _HIGH)
+    os.close(fd)
+    return moved
+
+
+class Recorder:
+    """One process's system calls, made for real and recorded."""
+
+    def __init__(self, host: str, channel: Channel, keep: int, *, observes: bool = False) -> None:
+        """`keep`: octets of each call's data that are recorded. `observes`: asks the kernel for the state itself."""
+        self.host = host
+        self.channel = channel
+        self.keep = keep
+        self.observes = observes
+        self.errno: str | None = None
+        self._serial = 0
+        self._pid = c.libc.getpid()
+
+    def _call(
+        self,
+        name: str,
+        before: Sequence[tuple[str, Value]],
+        function: Callable[[], int],
+        after: Callable[[int], Sequence[tuple[str, Value]]] | None = None,
+        in_child: Callable[[], None] | None = None,
+    ) -> int:
+        """Makes one call and records it. `after` gives the arguments that the kernel filled in."""
+        self._serial += 1
+        id = f"{self._pid}.{self._serial}"
+        pending = Call(
+            host=self.host, pid=self._pid, name=name, args=tuple(before), entered_ns=time.time_ns()
+        )
+        self.channel.tell(*to_record(pending, id))
+        ctypes.set_errno(0)
+        entered_ns = time.time_ns()
+        result = function()
+        returned_ns = time.time_ns()
+        if in_child and result == 0:
+            in_child()
+            return result
+        code = ctypes.get_errno()
+        self.errno = c.errno_name(code) if result == -1 else None
+        fd = result if name in MAKERS else pending.fd
+        call = Call(
+            host=self.host,
+            pid=self._pid,
+            name=name,
+            args=tuple(after(result) if after else before),
+            result=result,
+            errno=self.errno,
+            entered_ns=entered_ns,
+            returned_ns=returned_ns,
+        )
+        record, data = to_record(call, id)
+        if self.observes and fd is not None:
+            record["seen"] = observe(fd).to_json()
+        self.channel.tell(record, data)
+        if name not in NO_WAIT:
+            self.channel.wait()
+        return result
+
+    def _cut(self, data: bytes) -> bytes:
+        return data[: self.keep]
+
+    def socket(self, domain: str, type: str, protocol: int | str) -> int:
+        shown = _PROTOCOLS.get(protocol, protocol) if isinstance(protocol, int) else protocol
+        numbers = c.number(domain), c.number(type), c.number(str(protocol))
+        args: Args = [("domain", str(domain)), ("type", str(type)), ("protocol", shown)]
+        return self._call("socket", args, lambda: _libc.socket(*numbers))
+
+    def bind(self, sockfd: int, addr: Endpoint) -> int:
+        raw = c.sockaddr(addr)
+        return self._call(
+            "bind", [("sockfd", sockfd), ("addr", addr)], lambda: _libc.bind(sockfd, raw, len(raw))
+        )
+
+    def listen(self, sockfd: int, backlog: int) -> int:
+        args: Args = [("sockfd", sockfd), ("backlog", backlog)]
+        return self._call("listen", args, lambda: _libc.listen(sockfd, backlog))
+
+    def connect(self, sockfd: int, addr: Endpoint) -> int:
+        raw = c.sockaddr(addr)
+        args: Args = [("sockfd", sockfd), ("addr", addr)]
+        return self._call("connect", args, lambda: _libc.connect(sockfd, raw, len(raw)))
+
+    def accept(self, sockfd: int) -> tuple[int, Endpoint | None]:
+        return self._addressed("accept", sockfd, _libc.accept)
+
+    def getsockname(self, sockfd: int) -> Endpoint | None:
+        return self._addressed("getsockname", sockfd, _libc.getsockname)[1]
+
+    def getpeername(self, sockfd: int) -> Endpoint | None:
+        return self._addressed("getpeername", sockfd, _libc.getpeername)[1]
+
+    def _addressed(self, name: str, sockfd: int, function: Callable[..., int]) -> tuple[int, Endpoint | None]:
+        """A call of the form name(sockfd, addr, addrlen), which fills in an address."""
+        room = Room()
+        result = self._call(
+            name,
+            [("sockfd", sockfd), ("addr", None)],
+            lambda: function(sockfd, room.buffer, ctypes.byref(room.length)),
+            lambda _: [("sockfd", sockfd), ("addr", room.endpoint())],
+        )
+        return result, room.endpoint() if result != -1 else None
+
+    def read(self, fd: int, count: int) -> bytes:
+        return self._receive("read", ("fd", fd), ("count", count), [], _libc.read)
+
+    def recv(self, sockfd: int, len: int, flags: str = "0") -> bytes:
+        shown: Args = [("flags", str(flags))]
+        return self._receive("recv", ("sockfd", sockfd), ("len", len), shown, _libc.recv, c.number(flags))
+
+    def _receive(
+        self,
+        name: str,
+        fd: tuple[str, int],
+        size: tuple[str, int],
+        rest: Args,
+        function: Callable[..., int],
+        *numbers: int,
+    ) -> bytes:
+        buffer = ctypes.create_string_buffer(max(size[1], 1))
+        got = self._call(
+            name,
+            [fd, ("buf", b""), size, *rest],
+            lambda: function(fd[1], buffer, ctypes.c_size_t(size[1]), *numbers),
+            lambda n: [fd, ("buf", self._cut(buffer.raw[: max(n, 0)]) if n >= 0 else None), size, *rest],
+        )
+        return buffer.raw[: max(got, 0)]
+
+    def write(self, fd: int, buf: bytes) -> int:
+        args: Args = [("fd", fd), ("buf", self._cut(buf)), ("count", len(buf))]
+        return self._call("write", args, lambda: _libc.write(fd, buf, ctypes.c_size_t(len(buf))))
+
+    def send(self, sockfd: int, buf: bytes, flags: str = "0") -> int:
+        args: Args = [("sockfd", sockfd), ("buf", self._cut(buf)), ("len", len(buf)), ("flags", str(flags))]
+        number = c.number(flags)
+        return self._call("send", args, lambda: _libc.send(sockfd, buf, ctypes.c_size_t(len(buf)), number))
+
+    def sendto(self, sockfd: int, buf: bytes, flags: str, dest_addr: Endpoint) -> int:
+        raw, number = c.sockaddr(dest_addr), c.number(flags)
+        shown: Args = [("flags", str(flags)), ("dest_addr", dest_addr)]
+        args: Args = [("sockfd", sockfd), ("buf", self._cut(buf)), ("len", len(buf)), *shown]
+        size = ctypes.c_size_t(len(buf))
+        return self._call("sendto", args, lambda: _libc.sendto(sockfd, buf, size, number, raw, len(raw)))
+
+    def recvfrom(self, sockfd: int, len: int, flags: str = "0") -> tuple[bytes, Endpoint | None]:
+        room, number = Room(), c.number(flags)
+        buffer = ctypes.create_string_buffer(max(len, 1))
+        head: Args = [("sockfd", sockfd)]
+        tail: Args = [("len", len), ("flags", str(flags))]
+        got = self._call(
+            "recvfrom",
+            [*head, ("buf", b""), *tail, ("src_addr", None)],
+            lambda: _libc.recvfrom(
+                sockfd, buffer, ctypes.c_size_t(len), number, room.buffer, ctypes.byref(room.length)
+            ),
+            lambda n: [
+                *head,
+                ("buf", self._cut(buffer.raw[: max(n, 0)]) if n >= 0 else None),
+                *tail,
+                ("src_addr", room.endpoint() if n >= 0 else None),
+            ],
+        )
+        return buffer.raw[: max(got, 0)], room.endpoint() if got >= 0 else None
+
+    def sendmsg(self, sockfd: int, dest_addr: Endpoint | None, iov: Sequence[bytes], flags: str = "0") -> int:
+        message = Message(name=c.sockaddr(dest_addr) if dest_addr else b"", buffers=list(iov))
+        number = c.number(flags)
+        kept = tuple(self._cut(part) for part in iov)
+        args: Args = [("sockfd", sockfd), ("msg_name", dest_addr), ("msg_iov", kept), ("flags", str(flags))]
+        return self._call(
+            "sendmsg", args, lambda: _libc.sendmsg(sockfd, ctypes.byref(message.header), number)
+        )
+
+    def recvmsg(self, sockfd: int, len: int, flags: str = "0") -> tuple[bytes, Endpoint | None, str]:
+        message = Message(name=bytes(128), buffers=[bytes(len)])
+        number = c.number(flags)
+        head: Args = [("sockfd", sockfd)]
+        tail: Args = [("flags", str(flags))]
+        got = self._call(
+            "recvmsg",
+            [*head, ("msg_name", None), ("msg_iov", ()), ("msg_flags", None), *tail],
+            lambda: _libc.recvmsg(sockfd, ctypes.byref(message.header), number),
+            lambda n: [
+                *head,
+                ("msg_name", message.endpoint()),
+                ("msg_iov", (self._cut(message.received(n)),)),
+                ("msg_flags", message.flags()),
+                *tail,
+            ],
+        )
+        return message.received(got), message.endpoint() if got >= 0 else None, message.flags()
+
+    def shutdown(self, sockfd: int, how: str) -> int:
+        number = c.number(how)
+        return self._call(
+            "shutdown", [("sockfd", sockfd), ("how", str(how))], lambda: _libc.shutdown(sockfd, number)
+        )
+
+    def close(self, fd: int) -> int:
+        return self._call("close", [("fd", fd)], lambda: _libc.close(fd))
+
+    def setsockopt(self, sockfd: int, level: str, optname: str, optval: int | bytes) -> int:
+        raw = struct.pack("=i", optval) if isinstance(optval, int) else optval
+        numbers = c.number(level), c.number(optname)
+        args: Args = [("sockfd", sockfd), ("level", str(level)), ("optname", str(optname)), ("optval", optval)]
+        return self._call("setsockopt", args, lambda: _libc.setsockopt(sockfd, *numbers, raw, len(raw)))
+
+    def getsockopt(self, sockfd: int, level: str, optname: str) -> int:
+        value, size = ctypes.c_int(0), ctypes.c_uint(4)
+        numbers = c.number(level), c.number(optname)
+        args: Args = [("sockfd", sockfd), ("level", str(level)), ("optname", str(optname))]
+        self._call(
+            "getsockopt",
+            [*args, ("optval", None)],
+            lambda: _libc.getsockopt(sockfd, *numbers, ctypes.byref(value), ctypes.byref(size)),
+            lambda n: [*args, ("optval", value.value if n == 0 else None)],
+        )
+        return value.value
+
+    def poll(self, fds: Sequence[tuple[int, str]], timeout: int) -> list[tuple[int, str]]:
+        array = (PollFd * len(fds))(*(PollFd(fd, c.number(events), 0) for fd, events in fds))
+        ready: list[tuple[int, str]] = []
+
+        def after(_: int) -> Sequence[tuple[str, Value]]:
+            ready.extend((entry.fd, names(entry.revents, POLL_EVENTS)) for entry in array if entry.revents)
+            return [("fds", tuple(fds)), ("timeout", timeout), ("ready", tuple(ready))]
+
+        before: Args = [("fds", tuple((fd, str(events)) for fd, events in fds))]
+        self._call(
+            "poll", [*before, ("timeout", timeout)], lambda: _libc.poll(array, len(fds), timeout), after
+        )
+        return ready
+
+    def fcntl(self, fd: int, cmd: str, arg: str = "0") -> int:
+        numbers = c.number(cmd), c.number(arg)
+        args: Args = [("fd", fd), ("cmd", str(cmd)), ("arg", str(arg))]
+        return self._call("fcntl", args, lambda: _libc.fcntl(fd, *numbers))
+
+    def exit(self, status: int) -> None:
+        self._call("exit_group", [("status", status)], lambda: os._exit(status))
+
+    def nanosleep(self, seconds: float) -> int:
+        request = struct.pack("=qq", int(seconds), int(seconds % 1 * 1e9))
+        shown = f"{seconds:g}s"
+        return self._call("nanosleep", [("req", shown)], lambda: _libc.nanosleep(request, None))
+
+    def fork(self) -> int:
+        """fork(2); the child tells the stage through pipes of its own."""
+        from_child, to_stage = map(high, os.pipe())
+        from_stage, to_child = map(high, os.pipe())
+        self.channel.tell({"channel": [from_child, to_child]}, b"")
+        self.channel.wait()
+        os.close(from_child)
+        os.close(to_child)
+        pid = self._call(
+            "fork", [], os.fork, in_child=lambda: self._become_child(Channel(to_stage, from_stage))
+        )
+        if pid:
+            os.close(to_stage)
+            os.close(from_stage)
+        return pid
+
+    def _become_child(self, channel: Channel) -> None:
+        os.close(self.channel.to_stage)
+        os.close(self.channel.from_stage)
+        self.channel = channel
+        self._pid = _libc.getpid()
+        self._serial = 0
+
+    def waitpid(self, pid: int) -> int:
+        return self._call("wait4", [("pid", pid)], lambda: _libc.waitpid(pid, None, 0))

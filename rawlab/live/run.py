@@ -1,0 +1,257 @@
+"""One run of a lab, by the stage: the network, the rings, the two programs, the file; from start to drained end.
+
+Before the first call, the rings listen; after the last, the run goes on until no socket has anything left to
+send and the wire is quiet. All that comes is appended to the file as it comes: frames block by block, a call's
+entry before it is made and its return after. So a run that is killed leaves a file that is whole.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from rawlab import labs
+from rawlab.errors import PermissionMissing
+from rawlab.live import needs
+from rawlab.live.filter import ports_program
+from rawlab.live.network import CLIENT, SERVER, Network, points, sockets_at_work
+from rawlab.live.program import Pipes, start
+from rawlab.live.ring import Ring
+from rawlab.live.witness import Witness
+from rawlab.live.writer import Writer
+from rawlab.model.address import Endpoint
+from rawlab.model.lab import Options
+from rawlab.wire import capture
+
+_QUIET_SECONDS = 0.025  # no frame for so long: more than twice the ring's retire time
+_DRAIN_SECONDS = 10.0  # for sockets that still send; a FIN that nobody answers is sent again and again
+_STOPPED_DRAIN_SECONDS = 1.0
+_IDLE_SECONDS = 3.0  # one program has ended, the other waits: for so long
+_STUCK_SECONDS = 5.0  # all programs wait for each other, and no socket has anything to send: for so long
+
+
+class Run:
+    """One run. `perform` is its whole life."""
+
+    def __init__(self, control: socket.socket, request: dict[str, Any], descriptor: int) -> None:
+        self.control = control
+        self.request = request
+        self.writer = Writer(descriptor)
+        self.lab = labs.lab(request["lab"])
+        self.options = Options(
+            server=Endpoint.parse(request["server"]),
+            messages=tuple(base64.b64decode(message) for message in request["messages"]),
+            clients=request["clients"],
+        )
+        self.loopback: bool = request["loopback"]
+        self.rings: list[Ring] = []
+        self.witnesses: list[Witness] = []
+        self.selector = selectors.DefaultSelector()
+        self.stopped: str | None = None
+        self.progress = time.monotonic()
+
+    def perform(self) -> dict[str, Any]:
+        """Runs the lab; what there is to say of it. Raises PermissionMissing, LabError, OSError."""
+        enter = self._set_the_stage()
+        self._start_programs(enter)
+        self._watch()
+        self._drain()
+        return self._end()
+
+    # ---- before
+
+    def _set_the_stage(self) -> Callable[[str], None]:
+        """Network and rings. How a program enters its host."""
+        network = None if self.loopback else self._network()
+        self.network = network
+        self.points = points(self.loopback)
+        for index, point in enumerate(self.points):
+            self.rings.append(self._ring(index, point.name))
+        for ring in self.rings:
+            self.selector.register(ring, selectors.EVENT_READ, ring)
+        self.selector.register(self.control, selectors.EVENT_READ)
+        return (lambda host: None) if network is None else network.enter
+
+    def _network(self) -> Network:
+        try:
+            return Network()
+        except OSError as error:
+            what = error.strerror or str(error)
+            raise PermissionMissing(f"a private network is refused ({what}): {needs.why_refused()}") from None
+
+    def _ring(self, index: int, name: str) -> Ring:
+        try:
+            if self.network is None:
+                program = ports_program(self.options.server.port)
+                return Ring(name, interface_id=index, ignore_outgoing=True, program=program)
+            with self.network.inside(name):
+                return Ring(name, interface_id=index)
+        except PermissionError:
+            where = (
+                "loopback needs root: use sudo, or leave --lo out" if self.loopback else needs.why_refused()
+            )
+            raise PermissionMissing(f"a packet socket on {name} is refused (EPERM): {where}") from None
+
+    def _start_programs(self, enter: Callable[[str], None]) -> None:
+        to_client, to_server = os.pipe(), os.pipe()
+        observes = not needs.may_observe()
+        for name, program, outgoing, incoming in (
+            ("server", self.lab.server, to_client[1], to_server[0]),
+            ("client", self.lab.client, to_server[1], to_client[0]),
+        ):
+            calls, replies = os.pipe(), os.pipe()
+            pipes = Pipes(to_stage=calls[1], from_stage=replies[0], to_other=outgoing, from_other=incoming)
+            pid = start(
+                name,
+                program,
+                self.options,
+                pipes,
+                lambda name=name: enter(name),  # type: ignore[misc]
+                keep=self.request["keep"],
+                observes=observes,
+            )
+            os.close(calls[1])
+            os.close(replies[0])
+            self._add(Witness(name, pid, calls[0], replies[1]))
+        for descriptor in (*to_client, *to_server):
+            os.close(descriptor)
+        self._tell({"started": True})
+
+    def _add(self, witness: Witness) -> None:
+        self.witnesses.append(witness)
+        self.selector.register(witness.calls, selectors.EVENT_READ, witness)
+
+    # ---- while it runs
+
+    def _watch(self) -> None:
+        """Until both programs have ended, or are stopped."""
+        said = time.monotonic()
+        while any(witness.alive for witness in self.witnesses):
+            self._step(0.5)
+            now = time.monotonic()
+            idle = now - self.progress
+            if idle > 1 and now - said > 1:
+                said = now
+                self._tell({"waiting": self._waiting(), "seconds": round(idle, 1)})
+            if idle > _IDLE_SECONDS:
+                self._give_up(idle)
+            if self.writer.error:
+                self.stop("the file can't grow")
+        self._reap()
+
+    def _give_up(self, idle: float) -> None:
+        """Stops the programs when nothing can come any more."""
+        if not all(witness.stuck for witness in self.witnesses if witness.alive):
+            return
+        if not all(witness.alive for witness in self.witnesses[:2]):
+            self.stop(f"{self._waiting()} when the other side had ended; it was stopped")
+        elif idle > _STUCK_SECONDS and not self._at_work():
+            self.stop(f"{self._waiting()}, and nothing came for {idle:.0f} s; it was stopped")
+
+    def _waiting(self) -> str:
+        """Which calls the programs are in."""
+        told = [f"the {witness.host} {witness.waiting}" for witness in self.witnesses if witness.alive]
+        return ", ".join(told) or "nobody waited"
+
+    def stop(self, why: str) -> None:
+        """Ends the programs; what they have sent is still captured."""
+        self.stopped = self.stopped or why
+        for witness in self.witnesses:
+            witness.kill()
+
+    def _step(self, seconds: float) -> bool:
+        """Sees to all that is ready; whether anything was."""
+        ready = self.selector.select(seconds)
+        for key, _ in ready:
+            match key.data:
+                case Ring() as ring:
+                    self._collect(ring)
+                case Witness() as witness:
+                    self._hear(witness)
+                case _:
+                    self._obey()
+        return bool(ready)
+
+    def _collect(self, ring: Ring) -> bool:
+        blocks = ring.take()
+        self.writer.append(blocks)
+        ring.release()
+        if blocks:
+            self.progress = time.monotonic()
+        return bool(blocks)
+
+    def _hear(self, witness: Witness) -> None:
+        self.progress = time.monotonic()
+        for block in witness.hear():
+            self.writer.append([block])
+            witness.answer()
+        for child in witness.born():
+            self._add(child)
+        if not witness.alive:
+            self.selector.unregister(witness.calls)
+
+    def _obey(self) -> None:
+        """rawlab says stop, or is gone."""
+        message = self.control.recv(4096)
+        if not message:  # nobody will read what would follow: end, and the PID namespace ends all
+            for ring in self.rings:
+                self._collect(ring)
+            for witness in self.witnesses:
+                witness.kill()
+            os._exit(0)
+        self.stop(json.loads(message)["stop"])
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        self.control.send(json.dumps(message).encode())
+
+    # ---- after
+
+    def _reap(self) -> None:
+        for witness in self.witnesses[:2]:
+            _, status = os.waitpid(witness.pid, 0)
+            if os.WIFSIGNALED(status) and not witness.ended_by_us:
+                witness.failed = f"killed by {signal.Signals(os.WTERMSIG(status)).name}"
+        failed = [f"the {witness.host}: {witness.failed}" for witness in self.witnesses if witness.failed]
+        if failed:
+            self.stopped = "; ".join(failed)
+
+    def _drain(self) -> None:
+        """Until the sockets have sent all, and then until the wire is quiet."""
+        deadline = time.monotonic() + (_STOPPED_DRAIN_SECONDS if self.stopped else _DRAIN_SECONDS)
+        while self._at_work() and time.monotonic() < deadline:
+            self._step(0.005)
+        while time.monotonic() < deadline and self._step(_QUIET_SECONDS):
+            pass
+        for ring in self.rings:
+            self._collect(ring)
+
+    def _at_work(self) -> int:
+        if self.network is None:
+            return sockets_at_work(self.options.server.port)
+        at_work = 0
+        for host in (CLIENT.name, SERVER.name):
+            with self.network.inside(host):
+                at_work += sockets_at_work()
+        return at_work
+
+    def _end(self) -> dict[str, Any]:
+        for index, ring in enumerate(self.rings):
+            counts = ring.statistics()
+            self.points[index] = replace(self.points[index], captured=counts.captured, dropped=counts.dropped)
+        self.writer.append([capture.statistics(self.points, time.time_ns())])
+        for ring in self.rings:
+            ring.close()
+        error = self.writer.error
+        return {
+            "stopped": self.stopped,
+            "saved": self.writer.saved,
+            "error": error.strerror if error else None,
+        }

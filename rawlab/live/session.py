@@ -1,0 +1,195 @@
+"""A run of a lab as rawlab sees it: the stage is started, told what to run, and waited for.
+
+This side holds no privilege: it gives the stage an open file to write to, and a way to say stop. When it dies, the
+stage sees its end of the socket closed, and ends with all that it started.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from rawlab import labs
+from rawlab.errors import LabError, OutputError, PermissionMissing, RawlabError, UsageError
+from rawlab.live import interpreter
+from rawlab.live.network import LOOPBACK, SERVER, hosts, points
+from rawlab.live.writer import Writer
+from rawlab.model import timeline
+from rawlab.model.address import Endpoint
+from rawlab.wire import capture
+
+_ERRORS = {kind.exit_code: kind for kind in (PermissionMissing, OutputError, LabError)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What to run."""
+
+    lab: str
+    messages: tuple[bytes, ...] = (b"hello",)
+    port: int | None = None
+    "the server's; None: the lab's own"
+    clients: int = 1
+    ipv6: bool = False
+    loopback: bool = False
+    "on `lo` of the present network namespace instead of two private hosts"
+    keep: int = 65_536
+    "octets of each call's data that are recorded"
+
+    def checked(self) -> Request:
+        """Itself. Raises UsageError for what can't be run."""
+        if self.lab not in labs.NAMES:
+            raise UsageError(f"{self.lab}: no such lab; there are: {', '.join(labs.NAMES)}")
+        if self.port is not None and not 0 < self.port <= 0xFFFF:
+            raise UsageError(f"port {self.port}: a number from 1 to 65535 expected")
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        """What the stage is told."""
+        host = LOOPBACK[1] if self.loopback else SERVER
+        server = Endpoint(
+            host.addresses[self.ipv6], labs.lab(self.lab).port if self.port is None else self.port
+        )
+        return {
+            "lab": self.lab,
+            "server": str(server),
+            "messages": [base64.b64encode(message).decode() for message in self.messages],
+            "clients": self.clients,
+            "loopback": self.loopback,
+            "keep": self.keep,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a run ended."""
+
+    stopped: str | None
+    "why it was stopped before its end; None: it ended by itself"
+    error: str | None
+    "why the file could not grow any more"
+    signal: int | None = None
+    "SIGINT or SIGTERM, where one of them stopped it"
+
+
+class Session:
+    """The stage, started (with the caller's privileges) and waiting for its request."""
+
+    def __init__(self) -> None:
+        self._control, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        # A session of its own: ^C is for us to handle.
+        self._process = subprocess.Popen(
+            interpreter.command("-m", "rawlab.live.stage", str(other.fileno())),
+            pass_fds=[other.fileno()],
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        other.close()
+        self._signal: int | None = None
+        self._stopping: str | None = None
+        self._requested = False
+
+    def run(self, request: Request, descriptor: int, version: str, waiting: Callable[[str], None]) -> Outcome:
+        """Runs the lab; its capture is appended to `descriptor`. `waiting` is told what it waits for.
+
+        Raises PermissionMissing, LabError, OutputError.
+        """
+        begun = _begin(request, descriptor, version)
+        try:
+            self._ask(request.to_json(), descriptor)
+            while True:
+                answer = self._receive()
+                if "waiting" in answer:
+                    waiting(
+                        f"{answer['waiting']}: {answer['seconds']} s so far; ^C ends it and keeps the capture"
+                    )
+                if "error" in answer:
+                    raise _error(answer)
+                if "done" in answer:
+                    done = answer["done"]
+                    return Outcome(stopped=done["stopped"], error=done["error"], signal=self._signal)
+        except RawlabError:
+            if os.fstat(descriptor).st_size == begun:  # nothing was captured
+                os.ftruncate(descriptor, 0)
+            raise
+        finally:
+            self.close()
+
+    def _ask(self, request: dict[str, Any], descriptor: int) -> None:
+        """Tells the stage what to run. It goes through a pipe: it may be too large for one message."""
+        reader, writer = os.pipe()
+        with contextlib.suppress(OSError):  # of a stage that is gone, `_receive` will tell
+            socket.send_fds(self._control, [b"run"], [reader, descriptor])
+        os.close(reader)
+        with contextlib.suppress(OSError), open(writer, "w") as pipe:
+            json.dump(request, pipe)
+        self._requested = True
+        if self._stopping:
+            self.stop(self._stopping)
+
+    def stop(self, why: str) -> None:
+        """Ends the run in good order: what was sent is captured, the file is finished."""
+        self._stopping = why
+        if self._requested:
+            try:
+                self._control.send(json.dumps({"stop": why}).encode())
+            except OSError:
+                return  # the stage has ended already
+
+    def stop_on_signals(self) -> None:
+        """SIGINT and SIGTERM end the run in good order from here on."""
+
+        def stop(number: int, _: FrameType | None) -> None:
+            self._signal = number
+            self.stop(f"stopped by {signal.Signals(number).name}")
+
+        signal.signal(signal.SIGINT, stop)
+        signal.signal(signal.SIGTERM, stop)
+
+    def close(self) -> None:
+        """Ends the stage, if it has not ended, and waits for it."""
+        self._control.close()
+        self._process.wait()  # at most the stage's last seconds: it sees that we are gone
+
+    def _receive(self) -> dict[str, Any]:
+        try:
+            message = self._control.recv(1 << 20)
+        except ConnectionResetError:  # it ended before it had read what it was told
+            message = b""
+        if not message:
+            raise LabError("the lab's processes were killed; the capture holds what came before")
+        answer: dict[str, Any] = json.loads(message)
+        return answer
+
+
+def _begin(request: Request, descriptor: int, version: str) -> int:
+    """Writes what a file begins with, so that from now on it can be opened, whatever happens; how many octets.
+
+    Raises OutputError.
+    """
+    run = timeline.Run(lab=request.lab, stack="kernel", rawlab=version, kernel=os.uname().release)
+    file = Writer(descriptor)
+    file.append([capture.header(run, hosts(request.loopback), points(request.loopback))])
+    if file.error:
+        os.ftruncate(descriptor, 0)
+        raise OutputError(
+            f"the capture can't be begun: {file.error.strerror}; free some space, or name another place with -o"
+        )
+    return file.saved
+
+
+def _error(answer: dict[str, Any]) -> RawlabError:
+    kind = _ERRORS.get(answer["code"], RawlabError)
+    if "trace" in answer and os.environ.get("RAWLAB_DEBUG"):
+        sys.stderr.write(answer["trace"])
+    return kind(answer["error"])
