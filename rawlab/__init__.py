@@ -7,13 +7,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 __version__ = "0.1.0"
 __all__ = ["Story", "__version__", "capture", "load"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """`capture`, `load` and `Story` come from `rawlab.api` when they are first asked for: start-up stays cheap."""
     if name in __all__:
         from rawlab import api

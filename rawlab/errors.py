@@ -13,13 +13,11 @@ RawlabError                 exit code
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 
 class RawlabError(Exception):
     """Any error that rawlab foresees."""
 
-    exit_code: ClassVar[int] = 1
+    exit_code = 1
 
 
 class UsageError(RawlabError):

@@ -91,9 +91,11 @@ def save(timeline: Timeline, path: Path) -> Timeline:
     Raises OutputError.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = create(partial)
+    descriptor = _create_unnamed(partial)
     try:
         ordered = write(timeline, descriptor)
+        if not os.fstat(descriptor).st_nlink:
+            os.link(f"/proc/self/fd/{descriptor}", partial, src_dir_fd=descriptor)  # open(2), O_TMPFILE
         os.rename(partial, path)
         return ordered
     except OSError as error:
@@ -104,6 +106,14 @@ def save(timeline: Timeline, path: Path) -> Timeline:
         ) from None
     finally:
         os.close(descriptor)
+
+
+def _create_unnamed(partial: Path) -> int:
+    """A descriptor of a new file that goes with it until it is linked; where none can be had, of one at `partial`."""
+    try:
+        return os.open(partial.parent, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o600)
+    except OSError:  # not every file system has them
+        return create(partial)
 
 
 def write(timeline: Timeline, descriptor: int) -> Timeline:

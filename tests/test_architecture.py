@@ -57,7 +57,8 @@ ROOMS = {
     "live": Room(rawlab="__version__ model wire endpoints labs errors", pypi="numpy pyroute2", impure=True),
     "store": Room(rawlab="__version__ model wire errors", impure=True),
     "api": Room(rawlab=ALL, impure=True),
-    "cli": Room(rawlab=ALL, pypi="shtab tabulate wcwidth", impure=True),
+    "arguments": Room(rawlab="__version__ errors"),
+    "cli": Room(rawlab=f"arguments {ALL}", pypi="shtab tabulate wcwidth", impure=True),
     "__main__": Room(rawlab="cli", impure=True),
     "__init__": Room(rawlab="api", stdlib="__future__ typing", lazy=True),
 }

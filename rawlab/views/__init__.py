@@ -7,15 +7,16 @@ from rawlab.views.table import FORMATS as TABLE_FORMATS
 from rawlab.views.table import Style
 
 TABLES = ("timeline", "calls", "both")
-FORMATS: tuple[str, ...] = (*TABLE_FORMATS, "json")
+FORMATS: tuple[str, ...] = (*TABLE_FORMATS, "json", "svg")
 
 
 def render(story: Story, *, format: str = "simple", tables: str = "both", style: Style | None = None) -> str:
     """The story in one of FORMATS; `tables` chooses among TABLES where the format is a table's."""
-    from rawlab.views import story_json, table
+    from rawlab.views import story_json, svg, table
 
-    if format == "json":
-        return story_json.render(story)
+    whole = {"json": story_json.render, "svg": svg.render}
+    if format in whole:
+        return whole[format](story)
     style = style or Style(format=format)
     drawn = {"timeline": table.timeline, "calls": table.calls}
     return "\n\n".join(draw(story, style) for name, draw in drawn.items() if tables in (name, "both"))

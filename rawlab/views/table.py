@@ -22,6 +22,7 @@ FORMATS: tuple[str, ...] = tuple(tabulate_formats)
 # Below this width, hosts and wire share a column, and so do the states.
 NARROW = 130
 _LEAST = 6
+_PADDING = 2  # tabulate keeps so many columns free behind a title
 _COLOURS = {"first": "\x1b[36m", "second": "\x1b[35m", "lost": "\x1b[31m"}
 _PLAIN = "\x1b[0m"
 
@@ -35,6 +36,8 @@ class Style:
     width: int | None = None
     "columns of the terminal; None: as wide as it becomes"
     colour: bool = False
+    most: int | None = None
+    "rows at the most: of more, those in the middle are left out, and a row says how many"
 
 
 def timeline(story: Story, style: Style) -> str:
@@ -131,18 +134,29 @@ def draw(
     header: Sequence[str], body: Sequence[Sequence[str]], style: Style, colours: Sequence[str] = ()
 ) -> str:
     """The table, folded to the style's width, each cell harmless where it goes; `colours`: one a line, '' for none."""
+    body, colours = shortened(body, colours, style.most)
     harmless = escape.for_format(style.format)
     cells = [[harmless(cell) for cell in line] for line in body]
     titles = [harmless(title) for title in header]
     if style.width is not None:
-        widths = fit([titles, *cells], style.width - 2 * (len(titles) - 1))
+        padded = [title + " " * _PADDING for title in titles]
+        widths = fit([padded, *cells], style.width - 2 * (len(titles) - 1))
         cells = [[fold(cell, width) for cell, width in zip(line, widths, strict=True)] for line in cells]
-        titles = [fold(title, width) for title, width in zip(titles, widths, strict=True)]
-    if style.colour:
-        cells = [
-            [_paint(cell, colour) for cell in line] for line, colour in zip(cells, colours, strict=False)
-        ] or cells
+        titles = [fold(title, width - _PADDING) for title, width in zip(titles, widths, strict=True)]
+    if style.colour and colours:
+        cells = [[_paint(cell, colour) for cell in line] for line, colour in zip(cells, colours, strict=True)]
     return tabulate(cells, titles, tablefmt=style.format, disable_numparse=True)
+
+
+def shortened(
+    body: Sequence[Sequence[str]], colours: Sequence[str], most: int | None
+) -> tuple[Sequence[Sequence[str]], Sequence[str]]:
+    """The lines and their colours, the middle of too many replaced by a line that says so."""
+    if most is None or len(body) <= most:
+        return body, colours
+    head, tail = most // 2, len(body) - most // 2
+    gap = ["…", "", f"{tail - head} rows left out; --all shows them", *[""] * (len(body[0]) - 3)]
+    return [*body[:head], gap, *body[tail:]], [*colours[:head], "", *colours[tail:]] if colours else colours
 
 
 def _paint(cell: str, colour: str) -> str:

@@ -1,0 +1,154 @@
+"""The command's words: what `rawlab` understands, and nothing of what it then does."""
+
+from __future__ import annotations
+
+import argparse
+
+from rawlab import __version__
+from rawlab.errors import UsageError
+
+TYPE_CHECKING = False  # as typing's, whose import alone takes as long as the rest
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, NoReturn
+
+_EPILOG = """\
+examples:
+  sudo rawlab capture tcp-echo          a TCP echo between two private hosts: its packets, tied to its calls
+  rawlab capture tcp-echo -o echo.pcapng --message hello --message again
+  rawlab replay echo.pcapng             the same tables again, no privilege needed
+  rawlab replay echo.pcapng --format json | jq '.packets[].cause.reason'
+  rawlab doctor                         what this system allows, and what to do where it does not
+
+exit codes:
+  0 success   2 usage   3 a privilege is missing   4 no capture   5 a damaged capture   6 output failed
+  7 the lab failed   130, 143 stopped in good order by SIGINT, SIGTERM   1 a fault of rawlab's own
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, its errors in our words: one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(UsageError.exit_code, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command's parser; `command` is the name of the one that was given."""
+    whole = _Parser(
+        prog="rawlab",
+        description="Which system call put this packet on the wire, and which call was waiting for it?",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    whole.add_argument("--version", action="version", version=f"rawlab {__version__}")
+    commands = whole.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
+    for add in (_add_list, _add_capture, _add_replay, _add_doctor, _add_completion):
+        add(commands)
+    return whole
+
+
+def _add_list(commands: Any) -> None:
+    command = commands.add_parser("list", help="the labs, and what each shows")
+    command.add_argument("--names", action="store_true", help="their names alone, for scripts")
+    command.set_defaults(command="list")
+
+
+def _add_table_options(command: argparse.ArgumentParser) -> None:
+    from_terminal = "default: the terminal's, or as wide as it becomes"
+    group = command.add_argument_group("what is shown")
+    group.add_argument("--table", choices=("timeline", "calls", "both"), default="both", help="default: both")
+    group.add_argument(
+        "--format",
+        default="simple",
+        metavar="FORMAT",
+        help="simple, json, github, html, latex, … (--format help lists them)",
+    )
+    group.add_argument("--width", type=_number(40, 10_000), metavar="COLUMNS", help=from_terminal)
+    group.add_argument("--all", action="store_true", help="all rows on a terminal, however many")
+
+
+def _add_capture(commands: Any) -> None:
+    command = commands.add_parser("capture", help="run a lab, capture its packets, record its calls")
+    command.add_argument("lab", metavar="LAB", help="a name that `rawlab list` shows")
+    command.add_argument(
+        "-o", "--output", metavar="FILE", help="a new file; - for standard output (default: LAB.pcapng here)"
+    )
+    command.add_argument("--force", action="store_true", help="replace FILE if it exists")
+    group = command.add_argument_group("what is run")
+    group.add_argument(
+        "--message",
+        action="append",
+        dest="messages",
+        type=_message,
+        metavar="TEXT",
+        help="what the client sends; may be given several times (default: hello)",
+    )
+    group.add_argument(
+        "--size",
+        action="append",
+        dest="messages",
+        type=_message_of_size,
+        metavar="OCTETS",
+        help="a message of that many octets; may be given several times",
+    )
+    group.add_argument("--port", type=_number(1, 65_535), metavar="N", help="the server's port (default: the lab's)")
+    group.add_argument(
+        "--clients",
+        type=_number(1, 10_000),
+        default=1,
+        metavar="N",
+        help="so many, one after the other (default: 1)",
+    )
+    group.add_argument("--ipv6", action="store_true", help="over IPv6")
+    group.add_argument(
+        "--lo",
+        action="store_true",
+        help="on loopback of the present network, instead of two private hosts; needs root",
+    )
+    group.add_argument(
+        "--keep",
+        type=_number(0, 200_000),
+        default=65_536,
+        metavar="OCTETS",
+        help="of each call's data, how much the file keeps (default: 65536)",
+    )
+    _add_table_options(command)
+    command.set_defaults(command="capture")
+
+
+def _add_replay(commands: Any) -> None:
+    command = commands.add_parser("replay", help="the tables of a saved capture; no privilege needed")
+    command.add_argument("file", metavar="FILE", help="a pcapng or pcap file; - for standard input")
+    _add_table_options(command)
+    command.set_defaults(command="replay")
+
+
+def _add_doctor(commands: Any) -> None:
+    command = commands.add_parser("doctor", help="try what labs need, and say what to do where it is refused")
+    command.set_defaults(command="doctor")
+
+
+def _add_completion(commands: Any) -> None:
+    command = commands.add_parser("completion", help='a shell\'s completion script: eval "$(rawlab completion bash)"')
+    command.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+    command.set_defaults(command="completion")
+
+
+def _number(low: int, high: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not text.isdecimal() or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"a number from {low} to {high} expected, {text!r} came")
+        return int(text)
+
+    return number
+
+
+def _message(text: str) -> bytes:
+    return text.encode(errors="surrogateescape")  # the very octets that were typed
+
+
+def _message_of_size(text: str) -> bytes:
+    size = _number(0, 100_000_000)(text)
+    line = b"the quick brown fox jumps over the lazy dog; "
+    return (line * (size // len(line) + 1))[:size]

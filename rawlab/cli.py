@@ -1,0 +1,268 @@
+"""The command: argv in, ink and an exit code out.
+
+Nothing heavy is imported before it is needed: `--version` and `--help` need the standard library alone, `replay`
+neither scapy nor pyroute2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import sys
+
+from rawlab import __version__
+from rawlab.arguments import parser
+from rawlab.errors import Damaged, LabError, OutputError, RawlabError, UsageError
+
+TYPE_CHECKING = False  # as typing's, whose import alone takes as long as the rest
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from rawlab.api import Story
+    from rawlab.live.session import Outcome, Request, Session
+
+
+_MOST_ROWS = 1000  # on a terminal, unless --all
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if reconfigure := getattr(stream, "reconfigure", None):
+            reconfigure(errors="replace")  # a terminal that has no arrows shows a question mark
+    gc.disable()  # a story is large, lives as long as the process, and holds no cycles
+    arguments = parser().parse_args(argv)
+    try:
+        code = _COMMANDS[arguments.command](arguments)
+        sys.stdout.flush()
+        return code
+    except RawlabError as error:
+        return _complain(error, error.exit_code)
+    except BrokenPipeError:  # `| head`: the reader has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _complain(f"{where}{error.strerror or error}", OutputError.exit_code)
+    except Exception as error:
+        if os.environ.get("RAWLAB_DEBUG"):
+            raise
+        return _complain(f"a fault of rawlab's own: {error!r}; RAWLAB_DEBUG=1 shows where, please report it", 1)
+
+
+def _complain(what: object, code: int) -> int:
+    import contextlib
+
+    from rawlab.views.escape import terminal
+
+    with contextlib.suppress(OSError):  # nobody is there to be told
+        print(f"rawlab: {terminal(str(what))}", file=sys.stderr)
+    return code
+
+
+# ------------------------------------------------------------------------------------------------ list
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from rawlab import labs
+
+    for lab in map(labs.lab, labs.NAMES):
+        print(lab.name if arguments.names else f"{lab.name:<22}{lab.shows}\n{'':<22}{lab.look_at}")
+    return 0
+
+
+# ----------------------------------------------------------------------------------------------- tables
+
+
+def _show(story: Story, arguments: argparse.Namespace) -> None:
+    """Prints the story as asked."""
+    from rawlab.views import render
+    from rawlab.views.summary import summary
+    from rawlab.views.table import Style
+
+    terminal = sys.stdout.isatty() and arguments.format == "simple"
+    width = arguments.width or (os.get_terminal_size().columns if terminal else None)
+    colour = terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    folded = width if arguments.format == "simple" else None
+    most = _MOST_ROWS if terminal and not arguments.all else None
+    style = Style(format=arguments.format, width=folded, colour=colour, most=most)
+    text = render(story, format=arguments.format, tables=arguments.table, style=style)
+    print(text)
+    if arguments.format == "simple":
+        print(f"\n{summary(story)}")
+
+
+def _check_format(arguments: argparse.Namespace) -> None:
+    from rawlab.views import FORMATS
+
+    if arguments.format == "help":
+        print("\n".join(FORMATS))
+        raise SystemExit(0)
+    if arguments.format not in FORMATS:
+        raise UsageError(f"--format {arguments.format}: no such format{_nearest(arguments.format, FORMATS)}")
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(word, known, 3, 0.4)
+    return f"; nearest: {', '.join(near)}" if near else f"; there are: {', '.join(known)}"
+
+
+# ---------------------------------------------------------------------------------------------- capture
+
+
+def _request(arguments: argparse.Namespace) -> Request:
+    from rawlab import labs
+    from rawlab.live.session import Request
+
+    if arguments.lab not in labs.NAMES:
+        raise UsageError(f"{arguments.lab}: no such lab{_nearest(arguments.lab, labs.NAMES)}")
+    return Request(
+        lab=arguments.lab,
+        messages=tuple(arguments.messages or (b"hello",)),
+        port=arguments.port,
+        clients=arguments.clients,
+        ipv6=arguments.ipv6,
+        loopback=arguments.lo,
+        keep=arguments.keep,
+    )
+
+
+def _capture(arguments: argparse.Namespace) -> int:
+    from rawlab.live import privilege
+    from rawlab.live.session import Session
+
+    session = Session()  # gets ready while we do, and holds what privilege we have; we give up ours
+    try:
+        session.stop_on_signals()
+        request = _request(arguments)
+        _check_format(arguments)
+        if arguments.output == "-" and sys.stdout.isatty():
+            raise UsageError("-o -: a capture is no text for a terminal; send it to a file or a pipe")
+        privilege.drop("." if arguments.output in (None, "-") else os.path.dirname(arguments.output) or ".")
+        path, descriptor = _output(arguments)
+        return _run(session, request, path, descriptor, arguments)
+    finally:
+        session.close()
+
+
+def _output(arguments: argparse.Namespace) -> tuple[Path | None, int]:
+    """The file to write to; no path: a nameless one, to be copied to standard output."""
+    from pathlib import Path
+
+    from rawlab import store
+
+    if arguments.output == "-":
+        return None, store.nameless()
+    if arguments.output is None:
+        return store.create_unused(arguments.lab, Path())
+    path = Path(arguments.output)
+    return path, store.create(path, force=arguments.force)
+
+
+def _run(session: Session, request: Request, path: Path | None, descriptor: int, arguments: argparse.Namespace) -> int:
+    from rawlab import store
+    from rawlab.api import explain
+
+    try:
+        outcome = session.run(request, descriptor, __version__, lambda what: print(f"rawlab: {what}", file=sys.stderr))
+    finally:
+        if path is not None and os.fstat(descriptor).st_size == 0:
+            os.unlink(path)
+    name = str(path or "standard output")
+    captured = store.parse(store.read(descriptor), name)
+    if path is None:
+        captured = store.write(captured, sys.stdout.fileno())
+    elif outcome.error is None:
+        captured = store.save(captured, path)
+    story = explain(captured)
+    if path is not None:
+        _show(story, arguments)
+        print(f"rawlab: the capture is in {path}", file=sys.stderr)
+    return _verdict(story, outcome, name, arguments)
+
+
+def _verdict(story: Story, outcome: Outcome, name: str, arguments: argparse.Namespace) -> int:
+    """The exit code; what did not go as asked is said."""
+    from rawlab.views.summary import count
+
+    dropped = sum(point.dropped or 0 for point in story.timeline.points)
+    if dropped:
+        _complain(f"{name}: {dropped} frames were dropped: the capture could not keep up", 0)
+    if outcome.error:
+        saved = f"{count(len(story.frames), 'frame')} and {count(len(story.calls), 'call')} are saved"
+        raise OutputError(f"{name}: {outcome.error}: {saved}, what came after is lost; free some space, or use -o")
+    if outcome.signal:
+        return _complain(
+            f"{arguments.lab} was {outcome.stopped}; all that was sent until then is captured",
+            128 + outcome.signal,
+        )
+    if outcome.stopped:
+        raise LabError(f"{arguments.lab}: {outcome.stopped}")
+    return 0
+
+
+# ----------------------------------------------------------------------------------------------- replay
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    from rawlab import store
+    from rawlab.api import explain
+    from rawlab.views.summary import count
+
+    _check_format(arguments)
+    data = _read_input(arguments.file)
+    captured = store.parse(data, arguments.file)
+    _show(explain(captured), arguments)
+    if captured.damaged_at is not None:
+        read = f"{count(len(captured.frames), 'packet')} read, damaged at byte {captured.damaged_at}"
+        raise Damaged(f"{arguments.file}: {read}: {captured.damage}")
+    if not captured.complete:
+        raise Damaged(f"{arguments.file}: the run was cut off: what was lost was not counted")
+    return 0
+
+
+def _read_input(name: str) -> bytes:
+    """The file, opened as whoever calls; root keeps no privilege to look into it."""
+    from rawlab import store
+
+    if name == "-":
+        data = sys.stdin.buffer.read()
+    else:
+        data = store.read_file(name)
+    if os.geteuid() == 0:
+        from rawlab.live import privilege
+
+        privilege.drop()
+    return data
+
+
+# ----------------------------------------------------------------------------------------------- others
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from rawlab.errors import PermissionMissing
+    from rawlab.live import needs
+
+    findings = needs.check()
+    for finding in findings:
+        mark = "ok" if finding.met else "missing" if finding.required else "absent"
+        print(f"{finding.need:<20}{mark:<9}{finding.why}{f'; {finding.fix}' if finding.fix else ''}")
+    if any(finding.required and not finding.met for finding in findings):
+        raise PermissionMissing("labs can't run here until what is missing is there")
+    return 0
+
+
+def _completion(arguments: argparse.Namespace) -> int:
+    import shtab
+
+    print(shtab.complete(parser(), shell=arguments.shell))
+    return 0
+
+
+_COMMANDS = {"list": _list, "capture": _capture, "replay": _replay, "doctor": _doctor, "completion": _completion}
