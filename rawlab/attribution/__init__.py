@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rawlab.attribution import calls as wording
-from rawlab.attribution import neighbours, tcp
-from rawlab.attribution.calls import Links
+from rawlab.attribution import datagrams, neighbours, tcp
+from rawlab.attribution.calls import Links, link
 from rawlab.attribution.lanes import Lane
 from rawlab.attribution.pairing import Decode, pair
 from rawlab.attribution.sockets import Sockets
-from rawlab.attribution.tcp_rules import numbers
+from rawlab.attribution.whys import why
+from rawlab.attribution.words import numbers
 from rawlab.model.event import Call
 from rawlab.model.states import TcpEvent
 from rawlab.model.story import CallStory, Story
@@ -23,9 +23,11 @@ def tell(timeline: Timeline, decode: Decode) -> Story:
     """The story; `decode` reads a frame (`wire.decode.decode`)."""
     hosts = [host.name for host in timeline.hosts] or ["client", "server"]
     drafts = pair(timeline, decode)
-    connections = tcp.attribute(drafts, Sockets(timeline.calls), hosts)
+    sockets = Sockets(timeline.calls)
     neighbours.attribute(drafts)
-    links = wording.link(timeline.calls, drafts, connections)
+    received = datagrams.attribute(drafts, sockets)
+    connections = tcp.attribute(drafts, sockets, hosts)
+    links = link(timeline.calls, drafts, connections, received)
     alone = _lone_lanes(timeline.calls, links)
     stories = []
     for n, (call, mine) in enumerate(zip(timeline.calls, links, strict=True), 1):
@@ -34,7 +36,7 @@ def tell(timeline: Timeline, decode: Decode) -> Story:
             CallStory(
                 n=n,
                 call=call,
-                why=wording.why(call, mine),
+                why=why(call, mine),
                 sent=numbers(mine.sent),
                 waited_for=numbers(mine.waited_for),
                 states=before,

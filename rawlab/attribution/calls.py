@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
-from rawlab.attribution.connection import Connection, End
+from rawlab.attribution.connection import Connection, End, segment_of
 from rawlab.attribution.pairing import Draft
-from rawlab.attribution.sockets import RECEIVERS, SENDERS, Socket
-from rawlab.attribution.tcp_rules import packets_in_words
+from rawlab.attribution.sockets import RECEIVERS, Socket
 from rawlab.model.event import Call
 
 
@@ -22,9 +22,17 @@ class Links:
     end: End | None = None
 
 
-def link(calls: Sequence[Call], drafts: Sequence[Draft], connections: Sequence[Connection]) -> list[Links]:
-    """For each call the packets it sent (by the packets' causes) and those whose arrival it waited for."""
-    links = [Links() for _ in calls]
+def link(
+    calls: Sequence[Call],
+    drafts: Sequence[Draft],
+    connections: Sequence[Connection],
+    received: Mapping[int, list[Draft]],
+) -> list[Links]:
+    """For each call the packets it sent (by the packets' causes) and those whose arrival it waited for.
+
+    `received`: for each call that took a datagram, its packets.
+    """
+    links = [Links(waited_for=received.get(n, [])) for n in range(1, len(calls) + 1)]
     for draft in drafts:
         if draft.cause.kind == "call":
             for n in draft.cause.calls:
@@ -34,7 +42,9 @@ def link(calls: Sequence[Call], drafts: Sequence[Draft], connections: Sequence[C
             if end.socket is not None:
                 _link_end(links, connection, end, other, end.socket)
             elif end.connect is not None:
-                links[end.connect[0] - 1].connection, links[end.connect[0] - 1].end = connection, end
+                mine = links[end.connect[0] - 1]
+                mine.connection, mine.end = connection, end
+                mine.waited_for = _answer(connection, other, end.connect[1])
     return links
 
 
@@ -43,12 +53,32 @@ def _link_end(links: list[Links], connection: Connection, end: End, other: End, 
     for n, call in socket.calls:
         mine = links[n - 1]
         mine.connection, mine.end = connection, end
-        if call.name == "connect" and other.syn is not None:
-            mine.waited_for = [other.syn]
+        if call.name == "connect":
+            mine.waited_for = _answer(connection, other, call)
         elif call.name == "accept":
             mine.waited_for = _handshake_end(connection, other)
+        elif call.errno in ("ECONNRESET", "EPIPE"):
+            mine.waited_for = [draft for draft in connection.drafts if _is_reset_of(draft, other, connection)][:1]
         elif call.name in RECEIVERS and call.errno is None and call.returned_ns is not None:
-            mine.waited_for = _brought(end, other, n)
+            mine.waited_for = _brought(end, other, n, call)
+
+
+def _is_reset_of(draft: Draft, other: End, connection: Connection) -> bool:
+    return "R" in segment_of(draft).flags and connection.direction(draft)[0] is other and not draft.lost
+
+
+def _answer(connection: Connection, other: End, connect: Call) -> list[Draft]:
+    """What the other side answered to SYN, SYN-ACK or RST, and arrived; a connect that must not wait did not."""
+    if connect.errno == "EINPROGRESS":
+        return []
+    answers = (
+        draft
+        for draft in connection.drafts[:64]
+        if connection.direction(draft)[0] is other
+        and not draft.lost
+        and not {"S", "R"}.isdisjoint(segment_of(draft).flags)
+    )
+    return list(islice(answers, 1))
 
 
 def _handshake_end(connection: Connection, other: End) -> list[Draft]:
@@ -63,131 +93,9 @@ def _handshake_end(connection: Connection, other: End) -> list[Draft]:
     ][:1]
 
 
-def _brought(end: End, other: End, n: int) -> list[Draft]:
-    """The packets that brought what a read returned; a read of nothing waited for FIN."""
-    moved = end.read.of(n)
-    if moved is None:
-        return [other.fin] if other.fin is not None else []
-    return other.carriers(moved[0] + 1, moved[1] + 1)
-
-
-# ------------------------------------------------------------------------------------------------- words
-
-
-def why(call: Call, mine: Links) -> str:
-    """One sentence: what the call did, or why it did nothing on the wire."""
-    if call.errno is not None:
-        return (
-            _FAILURES.get(call.errno, "it failed, and sent nothing")
-            if not mine.sent
-            else _failed_after(call, mine)
-        )
-    tell = _WORDS.get("send" if call.name in SENDERS else "receive" if call.name in RECEIVERS else call.name)
-    return tell(call, mine) if tell else "nothing is sent"
-
-
-_FAILURES = {
-    "EADDRINUSE": "another socket has that address: nothing is sent",
-    "EPIPE": "this direction is closed: nothing is sent",
-    "ENOTCONN": "the socket is not connected: nothing is sent",
-    "EBADF": "there is no such descriptor: nothing is sent",
-    "EAGAIN": "it would have to wait, and must not: nothing is sent",
-}
-
-
-def _failed_after(call: Call, mine: Links) -> str:
-    return f"sends {_kinds(mine.sent)} and fails with {call.errno}"
-
-
-def _kinds(drafts: Sequence[Draft]) -> str:
-    return packets_in_words(drafts) if drafts else "nothing"
-
-
-def _waited(call: Call, drafts: Sequence[Draft]) -> str:
-    """Whether it had to wait for the packets: 'waits for packet 7', or 'packet 7 had come before'."""
-    last = max((draft.arrived_ns or draft.at_ns for draft in drafts), default=call.entered_ns)
-    if last <= call.entered_ns:
-        return f"{packets_in_words(drafts)} had come before: no wait"
-    return f"waits for {packets_in_words(drafts)}"
-
-
-def _socket(call: Call, mine: Links) -> str:
-    return "makes an endpoint of communication: nothing is sent"
-
-
-def _bind(call: Call, mine: Links) -> str:
-    return f"gives the socket its address{f' {call.local}' if call.local else ''}: nothing is sent"
-
-
-def _listen(call: Call, mine: Links) -> str:
-    backlog = call.arg("backlog")
-    return (
-        f"from now on the kernel completes handshakes by itself, and queues up to {backlog!s}: nothing is sent"
-    )
-
-
-def _connect(call: Call, mine: Links) -> str:
-    if not mine.sent:
-        return "notes the peer's address: nothing is sent"
-    waits = f", {_waited(call, mine.waited_for)} (SYN-ACK)" if mine.waited_for else ""
-    return f"sends {packets_in_words(mine.sent)} (SYN){waits}"
-
-
-def _accept(call: Call, mine: Links) -> str:
-    if not mine.waited_for:
-        return "takes the first connection off the queue: nothing is sent"
-    waits = f"{_waited(call, mine.waited_for)}, the handshake's last step"
-    return f"takes a connection off the queue: {waits}; nothing is sent"
-
-
-def _send(call: Call, mine: Links) -> str:
-    if call.result == 0:
-        return "no octets: in a stream, nothing is sent"
-    if not mine.sent:
-        return "the kernel took the octets; none of them left before the capture's end"
-    several = (
-        " together with other calls' octets" if any(len(draft.cause.calls) > 1 for draft in mine.sent) else ""
-    )
-    return f"sends {packets_in_words(mine.sent)}{several}"
-
-
-def _receive(call: Call, mine: Links) -> str:
-    if call.result == 0 and mine.waited_for:
-        return f"the end of the stream: {_waited(call, mine.waited_for)} (FIN)"
-    if not mine.waited_for:
-        return "nothing is sent"
-    return f"takes what {packets_in_words(mine.waited_for)} brought; {_waited(call, mine.waited_for)}"
-
-
-def _close(call: Call, mine: Links) -> str:
-    if mine.sent:
-        return (
-            f"sends {packets_in_words(mine.sent)} (FIN)"
-            if not _resets(mine.sent)
-            else f"sends {_kinds(mine.sent)} (RST)"
-        )
-    if mine.connection is None:
-        return "gives the descriptor back: nothing is sent"
-    return "gives the descriptor back; the connection's FIN is not this call's: nothing is sent"
-
-
-def _resets(drafts: Sequence[Draft]) -> bool:
-    return any("R" in getattr(draft.facts.transport, "flags", "") for draft in drafts)
-
-
-def _fork(call: Call, mine: Links) -> str:
-    return "a second process holds the same sockets: nothing is sent"
-
-
-_WORDS: dict[str, Callable[[Call, Links], str]] = {
-    "socket": _socket,
-    "bind": _bind,
-    "listen": _listen,
-    "connect": _connect,
-    "accept": _accept,
-    "send": _send,
-    "receive": _receive,
-    "close": _close,
-    "shutdown": _close,
-    "fork": _fork,
-}
+def _brought(end: End, other: End, n: int, call: Call) -> list[Draft]:
+    """The packets that brought what a read returned, or would have taken (MSG_PEEK); the end waited for FIN."""
+    if not call.result:
+        return end.bringers(other.fin_number, other.fin_number + 1) if other.fin_number is not None else []
+    first = end.read.urgent.get(n, end.read.before(n)) + 1
+    return sorted(end.bringers(first, first + call.result), key=lambda draft: draft.n)

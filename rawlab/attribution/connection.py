@@ -6,8 +6,8 @@ number k + 1), its FIN the number after its last octet. They do not wrap: an end
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from rawlab.attribution.lanes import Lane
@@ -30,6 +30,8 @@ class End:
     "the listen call on whose behalf it was opened"
     connect: NumberedCall | None = None
     "the connect call that opened it"
+    port_is_connects: bool = False
+    "the kernel's word on the connecting socket's port is this end's, though no connection came of it"
     lane: Lane = field(default_factory=Lane)
     base: Serial | None = None
     "the sequence number that stands for 0"
@@ -43,6 +45,8 @@ class End:
     spans: list[tuple[int, int, Draft]] = field(default_factory=list)
     "(first, end, packet) of what it sent for the first time, in order"
     syn: Draft | None = None
+    answered: bool = False
+    "it has sent SYN-ACK"
     fin: Draft | None = None
     fin_number: int | None = None
     last_ack: int | None = None
@@ -50,6 +54,8 @@ class End:
     last_window: int | None = None
     arrived: RangeSet = field(default_factory=RangeSet)
     "numbers of the other end's that have arrived"
+    brought: list[tuple[int, int, Draft]] = field(default_factory=list)
+    "(first, end, packet) of what arrived for the first time, by number"
     unacknowledged: list[Draft] = field(default_factory=list)
     "what arrived since it last sent an acknowledgment"
     peer_ack: int = 0
@@ -67,6 +73,13 @@ class End:
             self.written = Ranges(socket.named(*SENDERS))
             self.read = Ranges(socket.named(*RECEIVERS))
 
+    def learn_urgent(self, other: End) -> None:
+        """Which of the octets that the other end wrote are urgent: the last of each send with MSG_OOB (tcp(7))."""
+        ends = zip(other.written.ends, other.written.calls, strict=True)
+        urgent = [end - 1 for end, (_, call) in ends if "MSG_OOB" in str(dict(call.args).get("flags"))]
+        if urgent and self.socket is not None:
+            self.read = Ranges(self.socket.named(*RECEIVERS), urgent)
+
     def socket_calls(self, *names: str) -> Iterator[NumberedCall]:
         """The calls of those names on its socket."""
         return self.socket.named(*names) if self.socket is not None else iter(())
@@ -77,10 +90,25 @@ class End:
         return near + (number - (self.base + near))
 
     def carriers(self, first: int, end: int) -> list[Draft]:
-        """The packets that first carried the numbers [first, end)."""
-        low = max(bisect_right(self.spans, first, key=lambda span: span[0]) - 1, 0)
-        high = bisect_left(self.spans, end, key=lambda span: span[0])
-        return [draft for begin, stop, draft in self.spans[low:high] if stop > first]
+        """The packets that first carried its numbers [first, end)."""
+        return _over(self.spans, first, end)
+
+    def bringers(self, first: int, end: int) -> list[Draft]:
+        """The packets that first brought it the other end's numbers [first, end)."""
+        return _over(self.brought, first, end)
+
+    def learn(self, first: int, end: int, draft: Draft) -> None:
+        """The other end's numbers [first, end) have arrived."""
+        for span in self.arrived.missing(first, end):
+            insort(self.brought, (*span, draft), key=lambda found: found[0])
+        self.arrived.add(first, end)
+
+
+def _over(spans: Sequence[tuple[int, int, Draft]], first: int, end: int) -> list[Draft]:
+    """The packets of the spans that overlap [first, end), in order of the numbers."""
+    low = max(bisect_right(spans, first, key=lambda span: span[0]) - 1, 0)
+    high = bisect_left(spans, end, key=lambda span: span[0])
+    return [draft for begin, stop, draft in spans[low:high] if stop > first]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -98,7 +126,9 @@ class Connection:
         return (one, other) if draft.forward else (other, one)
 
     def states(self, at_ns: int) -> tuple[tuple[str, str | None], ...]:
-        """Each host's state at that time."""
+        """Each host's state at that time; None where the capture did not see how it began."""
+        if not self.seen_from_start:
+            return tuple((end.host, None) for end in self.ends)
         return tuple((end.host, end.lane.at(at_ns).value) for end in self.ends)
 
 
@@ -106,6 +136,11 @@ def segment_of(draft: Draft) -> TcpSegment:
     """The packet's TCP header."""
     assert isinstance(draft.facts.transport, TcpSegment)
     return draft.facts.transport
+
+
+def arrival_ns(draft: Draft) -> int:
+    """When it arrived, or, seen where it left only, when that was."""
+    return draft.arrived_ns if draft.arrived_ns is not None else draft.at_ns
 
 
 def payload_of(draft: Draft) -> memoryview:

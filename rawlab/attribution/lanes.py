@@ -22,7 +22,8 @@ class Lane:
 
     def apply(self, event: TcpEvent, at_ns: int) -> None:
         """Lets an event happen; times must not go backwards."""
-        if (state := after(self.state, event)) is not self.state:
+        passive = self._states[0] is TcpState.LISTEN
+        if (state := after(self.state, event, passive=passive)) is not self.state:
             self._times.append(at_ns)
             self._states.append(state)
 

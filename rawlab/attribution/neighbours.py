@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from rawlab.attribution.pairing import Draft
-from rawlab.attribution.tcp_rules import kernel
+from rawlab.attribution.words import kernel
 from rawlab.model.facts import ArpMessage, IcmpMessage
 
 _MLD = frozenset((130, 131, 132, 143))

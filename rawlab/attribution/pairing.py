@@ -1,8 +1,9 @@
 """Frames to packets: the same octets, seen where they left and where they arrived, are one packet.
 
 On a wire that changes nothing, a frame that left one host and a frame that arrived at another are the same
-packet if their octets are the same; of equal ones, the first that left is the first that arrived. What left
-and was never seen to arrive is lost, unless the capture itself lost frames there.
+packet if their octets are the same; of equal ones, the first that left is the first that arrived, but for one that
+left so long ago that TCP's timer has sent it again. What left and was never seen to arrive is lost, unless the
+capture itself lost frames there.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from rawlab.model.timeline import Point, Timeline
 Decode = Callable[[bytes | memoryview, int, int], Facts]
 """(octets, link type, length on the wire) to facts"""
 
+_LEAST_TIMEOUT_NS = 200_000_000  # Linux's TCP_RTO_MIN: what is sent again by a timer is sent no sooner
 UNKNOWN = Cause(kind="unknown", reason="nothing in the capture says why", confidence="unknown")
 
 
@@ -83,7 +85,8 @@ def pair(timeline: Timeline, decode: Decode) -> list[Draft]:
         draft = _first_sight(frame, decode(frame.data, point.linktype, frame.length), point)
         drafts.append(draft)
         if frame.outgoing and point.host is not None:
-            waiting.append(draft)
+            again = waiting and frame.at_ns - waiting[-1].at_ns >= _LEAST_TIMEOUT_NS
+            (waiting.appendleft if again else waiting.append)(draft)
     _find_lost(drafts, timeline.points)
     drafts.sort(key=lambda draft: draft.at_ns)
     for n, draft in enumerate(drafts, 1):

@@ -6,8 +6,8 @@ the kernel's word, noted with each call; they tie it to its connection's packets
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections import defaultdict
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +17,7 @@ from rawlab.model.event import Call
 SENDERS = frozenset(("write", "send", "sendto", "sendmsg", "writev"))
 RECEIVERS = frozenset(("read", "recv", "recvfrom", "recvmsg", "readv"))
 NumberedCall = tuple[int, Call]
+_PROTOCOLS = {"IPPROTO_ICMP": 1, "IPPROTO_TCP": 6, "IPPROTO_UDP": 17, "IPPROTO_ICMPV6": 58, "IPPROTO_RAW": 255}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -28,6 +29,29 @@ class Socket:
     calls: list[NumberedCall] = field(default_factory=list)
     local: Endpoint | None = None
     peer: Endpoint | None = None
+    made_ns: int = 0
+    "when connect was entered, or accept returned; else when the first call on it was entered"
+    last_close: NumberedCall | None = None
+    "the close or exit with which the last process that held it let it go"
+
+    @property
+    def type(self) -> str | None:
+        """'SOCK_STREAM', 'SOCK_DGRAM', 'SOCK_RAW'; None for a socket that accept made."""
+        made = next(self.named("socket"), None)
+        return None if made is None else str(dict(made[1].args).get("type")).partition("|")[0]
+
+    @property
+    def protocol(self) -> int:
+        """IANA's number of a raw socket's protocol, or 0."""
+        made = next(self.named("socket"), None)
+        named = 0 if made is None else dict(made[1].args).get("protocol")
+        return named if isinstance(named, int) else _PROTOCOLS.get(str(named), 0)
+
+    @property
+    def includes_header(self) -> bool:
+        """Whether what is written to it begins with the IP header (raw(7): IP_HDRINCL, IPPROTO_RAW)."""
+        asked = (dict(call.args).get("optname") for _, call in self.named("setsockopt"))
+        return self.protocol == _PROTOCOLS["IPPROTO_RAW"] or "IP_HDRINCL" in asked
 
     def named(self, *names: str) -> Iterator[NumberedCall]:
         """Its calls of those names."""
@@ -42,40 +66,79 @@ class Sockets:
         self._all: dict[tuple[str, int], Socket] = {}
         for n, call in enumerate(calls, 1):
             self._note(n, call)
-        self._ends: dict[tuple[str, Endpoint, Endpoint], Socket] = {}
+        self._find_last_closes(calls)
+        self._ends: dict[tuple[str, Endpoint, Endpoint], list[Socket]] = defaultdict(list)
         self._listeners: dict[tuple[str, int], list[Socket]] = defaultdict(list)
         for found in self._all.values():
             if found.local and found.peer:
-                self._ends[found.host, found.local, found.peer] = found
+                self._ends[found.host, found.local, found.peer].append(found)
             elif found.local and any(call.result == 0 for _, call in found.named("listen")):
                 self._listeners[found.host, found.local.port].append(found)
 
     def _note(self, n: int, call: Call) -> None:
         if call.socket is not None:
-            self._socket(call.host, call.socket).calls.append((n, call))
+            self._socket(call.host, call.socket, call.entered_ns).calls.append((n, call))
         if call.new_socket is not None:
-            self._socket(call.host, call.new_socket).calls.append((n, call))
+            made_ns = call.returned_ns if call.name == "accept" and call.returned_ns else call.entered_ns
+            self._socket(call.host, call.new_socket, made_ns).calls.append((n, call))
         inode = call.new_socket if call.new_socket is not None else call.socket
         if inode is not None and call.local is not None:
-            found = self._socket(call.host, inode)
+            found = self._all[call.host, inode]
+            if call.name == "connect" and call.errno in (None, "EINPROGRESS"):
+                found.made_ns = call.entered_ns
             found.local, found.peer = call.local, call.peer or found.peer
 
-    def _socket(self, host: str, inode: int) -> Socket:
-        return self._all.setdefault((host, inode), Socket(host=host, inode=inode))
+    def _find_last_closes(self, calls: Sequence[Call]) -> None:
+        """Which process holds which socket how often: dup adds one, fork gives the child all that its parent holds."""
+        held: dict[tuple[str, int], Counter[int]] = defaultdict(Counter)
+        for n, call in enumerate(calls, 1):
+            mine = held[call.host, call.pid]
+            dropped: list[int] = []
+            if call.errno is not None:
+                continue
+            if call.new_socket is not None:
+                mine[call.new_socket] += 1
+            elif call.name == "fork" and call.result is not None:
+                held[call.host, call.result] += mine
+            elif call.name == "dup" and call.socket is not None:
+                mine[call.socket] += 1
+            elif call.name == "close" and call.socket is not None:
+                mine[call.socket] -= 1
+                dropped = [call.socket]
+            elif call.name == "exit_group":
+                dropped = list(mine)
+                mine.clear()
+            for inode in dropped:
+                if not any(sockets[inode] > 0 for (host, _), sockets in held.items() if host == call.host):
+                    found = self._all[call.host, inode]
+                    found.last_close = found.last_close or (n, call)
+
+    def _socket(self, host: str, inode: int, at_ns: int) -> Socket:
+        return self._all.setdefault((host, inode), Socket(host=host, inode=inode, made_ns=at_ns))
 
     def __iter__(self) -> Iterator[Socket]:
         return iter(self._all.values())
 
-    def end(self, hosts: Iterable[str], local: Endpoint, peer: Endpoint) -> Socket | None:
-        """The socket of one of the hosts that is this end of a connection, by the kernel's word."""
-        return next((found for host in hosts if (found := self._ends.get((host, local, peer)))), None)
+    def end(
+        self, hosts: Iterable[str], local: Endpoint, peer: Endpoint, at_ns: int, *, accepted: bool
+    ) -> Socket | None:
+        """The socket of one of the hosts that is this end of a connection, by the kernel's word.
+
+        Of several (a port used again), the last made before the connection began at that time; or, at the end
+        that is `accepted` after the connection has begun, the first made since.
+        """
+        found = next((found for host in hosts if (found := self._ends.get((host, local, peer)))), [])
+        before = [socket for socket in found if socket.made_ns <= at_ns]
+        since = [socket for socket in found if socket.made_ns > at_ns]
+        if accepted:
+            return since[0] if since else before[-1] if before else None
+        return before[-1] if before else since[0] if since else None
 
     def listener(self, hosts: Iterable[str], port: int, at_ns: int) -> NumberedCall | None:
         """The listen call that holds at that time on the port of one of the hosts."""
         for host in hosts:
             for found in self._listeners.get((host, port), ()):
-                closed = min((call.entered_ns for _, call in found.named("close")), default=None)
-                if closed is None or at_ns <= closed:
+                if found.last_close is None or at_ns <= found.last_close[1].entered_ns:
                     for n, call in found.named("listen"):
                         if call.entered_ns <= at_ns:
                             return n, call
@@ -96,14 +159,24 @@ class Sockets:
 class Ranges:
     """Which octets of a stream which call moved: call n moved [first, end), one after the other."""
 
-    def __init__(self, calls: Iterable[NumberedCall]) -> None:
-        """`calls`: those that moved octets of one direction, in order."""
+    def __init__(self, calls: Iterable[NumberedCall], urgent: Iterable[int] = ()) -> None:
+        """`calls`: those that moved octets of one direction, in order.
+
+        `urgent`: for reads, the octets that were sent with MSG_OOB: recv(…, MSG_OOB) takes them, read passes over.
+        """
         self.firsts: list[int] = []
         self.ends: list[int] = []
         self.calls: list[NumberedCall] = []
         self._index: dict[int, int] = {}
+        self.urgent: dict[int, int] = {}
+        "which urgent octet which call took"
+        apart = list(urgent)
         at = 0
         for n, call in calls:
+            if apart and "MSG_OOB" in str(dict(call.args).get("flags")):
+                self.urgent[n] = apart[len(self.urgent)] if len(self.urgent) < len(apart) else apart[-1]
+                continue
+            at += at in apart
             if (moved := octets(call)) > 0:
                 self.firsts.append(at)
                 self.ends.append(at := at + moved)
@@ -130,6 +203,11 @@ class Ranges:
         """The octets [first, end) that call n moved."""
         index = self._index.get(n)
         return None if index is None else (self.firsts[index], self.ends[index])
+
+    def before(self, n: int) -> int:
+        """How many octets the calls before call n moved."""
+        index = bisect_left(self.calls, n, key=lambda numbered: numbered[0])
+        return self.firsts[index] if index < len(self.firsts) else self.end
 
 
 def octets(call: Call) -> int:

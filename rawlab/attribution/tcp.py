@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
-from rawlab.attribution.connection import Connection, End, segment_of
+from rawlab.attribution.connection import Connection, End, arrival_ns, segment_of
 from rawlab.attribution.lanes import Lane
-from rawlab.attribution.pairing import Draft
+from rawlab.attribution.pairing import UNKNOWN, Draft
 from rawlab.attribution.sockets import Sockets
 from rawlab.attribution.tcp_rules import cause_of
-from rawlab.model.address import Flow
+from rawlab.model.address import Endpoint, Flow
 from rawlab.model.facts import TcpSegment
 from rawlab.model.states import TcpEvent, TcpState
 
@@ -29,6 +29,7 @@ def attribute(drafts: Sequence[Draft], sockets: Sockets, hosts: Sequence[str]) -
     )
     for connection in found:
         _tie_unanswered(connection, sockets)
+        _find_listening(connection)
         _walk(connection)
         for draft in connection.drafts:
             draft.states = connection.states(draft.at_ns)
@@ -46,7 +47,7 @@ def connections(drafts: Iterable[Draft], sockets: Sockets, hosts: Sequence[str])
         flow = draft.facts.flow
         assert flow is not None
         connection = open_now.get(flow.conversation)
-        if connection is None or _begins_anew(connection, draft):
+        if connection is None or _begins_anew(connection, draft, flow.source):
             connection = open_now[flow.conversation] = _open(draft, flow, sockets, hosts)
             found.append(connection)
         connection.drafts.append(draft)
@@ -56,14 +57,15 @@ def connections(drafts: Iterable[Draft], sockets: Sockets, hosts: Sequence[str])
     return found
 
 
-def _begins_anew(connection: Connection, draft: Draft) -> bool:
+def _begins_anew(connection: Connection, draft: Draft, source: Endpoint) -> bool:
+    """A SYN with another number than this end's SYN had; or with any, where this end has spoken without one."""
     segment = segment_of(draft)
     if "S" not in segment.flags or "A" in segment.flags:
         return False
-    sender, _ = connection.direction(draft)
-    same = [earlier for earlier in connection.drafts if "S" in segment_of(earlier).flags]
-    first = next((earlier for earlier in same if connection.direction(earlier)[0] is sender), None)
-    return first is not None and segment_of(first).seq != segment.seq
+    forward = source == connection.ends[0].address
+    mine = [segment_of(earlier) for earlier in connection.drafts if earlier.forward == forward]
+    first = next((earlier for earlier in mine if "S" in earlier.flags), None)
+    return first.seq != segment.seq if first else bool(mine) or not connection.seen_from_start
 
 
 def _open(draft: Draft, flow: Flow, sockets: Sockets, hosts: Sequence[str]) -> Connection:
@@ -78,9 +80,12 @@ def _open(draft: Draft, flow: Flow, sockets: Sockets, hosts: Sequence[str]) -> C
         end = End(
             address=address, host=host or (hosts[role] if role < len(hosts) else str(address)), socket=None
         )
-        end.bind(sockets.end(candidates, address, peer))
+        accepted = role == 1 and "S" in flags
+        end.bind(sockets.end(candidates, address, peer, draft.at_ns, accepted=accepted))
         _tie(end, sockets, candidates, draft.at_ns, peer_is_active=role == 1)
         ends.append(end)
+    for end, other in (ends, ends[::-1]):
+        end.learn_urgent(other)
     return Connection(ends=(ends[0], ends[1]), seen_from_start="S" in flags and not answered)
 
 
@@ -89,7 +94,7 @@ def _tie(end: End, sockets: Sockets, hosts: Sequence[str], at_ns: int, *, peer_i
     if peer_is_active:
         end.listener = sockets.listener(hosts, end.address.port, at_ns)
         end.lane = Lane(TcpState.LISTEN if end.listener else TcpState.CLOSED)
-    elif end.socket is not None:
+    if end.socket is not None:
         end.connect = next(iter(end.socket.named("connect")), None)
 
 
@@ -99,6 +104,17 @@ def _tie_unanswered(connection: Connection, sockets: Sockets) -> None:
     if active.connect is None and connection.seen_from_start:
         at_ns = connection.drafts[0].at_ns
         active.connect = sockets.connecting(active.host, passive.address, at_ns)
+        local = active.connect[1].local if active.connect else None
+        active.port_is_connects = local is not None and local.port == active.address.port
+
+
+def _find_listening(connection: Connection) -> None:
+    """Without a listen call, who answered SYN without having sent one was listening (RFC 9293 figure 5)."""
+    _, passive = connection.ends
+    mine = (draft for draft in connection.drafts if connection.direction(draft)[0] is passive)
+    first = next(mine, None)
+    if first is not None and {"S", "A"} <= set(segment_of(first).flags):
+        passive.lane = Lane(TcpState.LISTEN)
 
 
 # ------------------------------------------------------------------------------------------------- walk
@@ -121,14 +137,15 @@ def _moments(drafts: Iterable[Draft]) -> Iterator[tuple[int, Literal[0, 1], Draf
     for draft in drafts:
         yield draft.at_ns, 0, draft
         if not draft.lost:
-            yield draft.arrived_ns if draft.arrived_ns is not None else draft.at_ns, 1, draft
+            yield arrival_ns(draft), 1, draft
 
 
 def _depart(connection: Connection, draft: Draft, sender: End, receiver: End) -> None:
     segment = segment_of(draft)
     _number(draft, segment, sender, receiver)
     assert draft.seq is not None
-    draft.cause = cause_of(connection, draft, sender, receiver)
+    if draft.cause is UNKNOWN:  # else a raw socket's call wrote it, octet by octet
+        draft.cause = cause_of(connection, draft, sender, receiver)
     end = draft.seq + segment.span
     if segment.span and end > sender.sent_end:
         sender.spans.append((max(draft.seq, sender.sent_end), end, draft))
@@ -137,6 +154,7 @@ def _depart(connection: Connection, draft: Draft, sender: End, receiver: End) ->
         sender.sent_end = max(sender.sent_end, draft.seq)
     if "S" in segment.flags:
         sender.syn = sender.syn or draft
+        sender.answered |= "A" in segment.flags
         if "A" not in segment.flags:
             sender.lane.apply(TcpEvent.SEND_SYN, draft.at_ns)
     if "F" in segment.flags and sender.fin is None:
@@ -164,7 +182,7 @@ def _number(draft: Draft, segment: TcpSegment, sender: End, receiver: End) -> No
 def _arrive(draft: Draft, sender: End, receiver: End) -> None:
     """The receiver's end learns what the packet says."""
     segment = segment_of(draft)
-    at_ns = draft.arrived_ns if draft.arrived_ns is not None else draft.at_ns
+    at_ns = arrival_ns(draft)
     assert draft.seq is not None
     receiver.last_arrival = draft
     if "R" in segment.flags:
@@ -172,7 +190,7 @@ def _arrive(draft: Draft, sender: End, receiver: End) -> None:
         receiver.reset = True
         return
     if segment.span:
-        receiver.arrived.add(draft.seq, draft.seq + segment.span)
+        receiver.learn(draft.seq, draft.seq + segment.span, draft)
         receiver.unacknowledged.append(draft)
     if "S" in segment.flags:
         event = TcpEvent.RECEIVE_SYN_ACK if "A" in segment.flags else TcpEvent.RECEIVE_SYN

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from rawlab.attribution.connection import Connection, End, payload_of, segment_of
+from rawlab.attribution.connection import Connection, End, arrival_ns, payload_of, segment_of
 from rawlab.attribution.pairing import UNKNOWN, Draft
 from rawlab.attribution.sockets import NumberedCall
+from rawlab.attribution.words import kernel, numbers, octets, packets_in_words
 from rawlab.model.event import Call
-from rawlab.model.story import Cause, Confidence
+from rawlab.model.story import Cause
 
 Rule = Callable[[Connection, Draft, End, End], Cause | None]
 
@@ -25,44 +26,6 @@ def cause_of(connection: Connection, draft: Draft, sender: End, receiver: End) -
     return UNKNOWN
 
 
-def kernel(
-    reason: str,
-    calls: Sequence[NumberedCall] = (),
-    packets: Sequence[Draft | None] = (),
-    confidence: Confidence = "exact",
-    bytes: tuple[tuple[int, int, int], ...] = (),
-) -> Cause:
-    """The kernel sent it, on behalf of those calls, because of those packets."""
-    return Cause(
-        kind="kernel",
-        reason=reason,
-        confidence=confidence,
-        calls=tuple(n for n, _ in calls),
-        packets=numbers(packets),
-        bytes=bytes,
-    )
-
-
-def numbers(drafts: Sequence[Draft | None]) -> tuple[int, ...]:
-    """The packets' numbers, each once, in order."""
-    return tuple(sorted({draft.n for draft in drafts if draft is not None}))
-
-
-def packets_in_words(drafts: Sequence[Draft]) -> str:
-    """'packet 7', 'packets 7 and 9', 'packets 7 to 12 (6 of them)'."""
-    found = numbers(drafts)
-    if len(found) == 1:
-        return f"packet {found[0]}"
-    if len(found) == 2:
-        return f"packets {found[0]} and {found[1]}"
-    return f"packets {found[0]} to {found[-1]} ({len(found)} of them)"
-
-
-def octets(first: int, end: int) -> str:
-    """'octet 1', 'octets 1 to 5' of relative sequence numbers [first, end), as the table's seq counts."""
-    return f"octet {first}" if end - first == 1 else f"octets {first} to {end - 1}"
-
-
 # ----------------------------------------------------------------------------------------------- resets
 
 
@@ -71,11 +34,13 @@ def _reset(connection: Connection, draft: Draft, sender: End, receiver: End) -> 
         return None
     provoking = sender.last_arrival
     if sender.listener is None and sender.socket is None and provoking and "S" in segment_of(provoking).flags:
-        return kernel(
-            f"no socket listens on port {sender.address.port}: the kernel refuses SYN (packet {provoking.n})",
-            packets=[provoking],
-        )
-    if (closing := _closing_call(sender, draft.at_ns)) is not None:
+        if "A" in segment_of(provoking).flags:
+            why = f"no socket asked for SYN-ACK (packet {provoking.n})"
+        else:
+            why = f"no socket listens on port {sender.address.port}"
+            why += f": the kernel refuses SYN (packet {provoking.n})"
+        return kernel(why, packets=[provoking])
+    if (closing := _closing_call(sender, draft.at_ns, "close")) is not None:
         return _reset_after_close(draft, sender, receiver, closing)
     if provoking is not None:
         return kernel(
@@ -89,18 +54,28 @@ def _reset(connection: Connection, draft: Draft, sender: End, receiver: End) -> 
 def _reset_after_close(draft: Draft, sender: End, receiver: End, closing: NumberedCall) -> Cause:
     n, call = closing
     unread = receiver.sent_end - 1 - (receiver.fin_number is not None) - sender.read.end
-    if any(
-        dict(option.args).get("optname") == "SO_LINGER" for _, option in sender.socket_calls("setsockopt")
-    ):
+    if any(_lingers_0(option) for _, option in sender.socket_calls("setsockopt")):
         why = f"{call.name} (call {n}) with SO_LINGER set to 0 seconds resets instead of ending in order"
         return Cause(kind="call", calls=(n,), reason=why, confidence="exact")
-    if sender.last_arrival is not None and sender.last_arrival.at_ns > call.entered_ns:
-        why = f"packet {sender.last_arrival.n} brought data after {call.name} (call {n}): nobody can read it any more"
-        return kernel(why, [closing], [sender.last_arrival])
+    late = sender.last_arrival
+    if late is not None and segment_of(late).length and arrival_ns(late) > call.entered_ns:
+        why = f"packet {late.n} brought data after {call.name} (call {n}): nobody can read it any more"
+        return kernel(why, [closing], [late])
     if unread > 0:
         why = f"{call.name} (call {n}) left {unread} octets unread: a reset tells the peer (RFC 2525 section 2.17)"
         return Cause(kind="call", calls=(n,), reason=why, confidence="exact")
     return kernel(f"the socket was closed by {call.name} (call {n})", [closing], confidence="inferred")
+
+
+def _lingers_0(option: Call) -> bool:
+    """Whether a setsockopt set SO_LINGER on, to 0 seconds: struct linger, two ints (socket(7))."""
+    args = dict(option.args)
+    value = args.get("optval")
+    if args.get("optname") != "SO_LINGER" or option.errno is not None:
+        return False
+    if isinstance(value, bytes):
+        return len(value) == 8 and any(value[:4]) and not any(value[4:])
+    return isinstance(value, tuple) and len(value) == 2 and value[0] != 0 and value[1] == 0
 
 
 # ------------------------------------------------------------------------------------------------- SYN
@@ -110,9 +85,16 @@ def _syn(connection: Connection, draft: Draft, sender: End, receiver: End) -> Ca
     if "S" not in segment_of(draft).flags:
         return None
     answer = "A" in segment_of(draft).flags
+    if answer and sender.syn is not None and not sender.answered:
+        why = f"answers SYN{_in_packet(receiver.syn)}, which has crossed its own: both open at once"
+        return kernel(why, packets=[receiver.syn])
     if sender.syn is not None:
         waited = (draft.at_ns - sender.syn.at_ns) / 1e6
         opener = sender.listener if answer else sender.connect
+        if not answer and receiver.listener and not receiver.answered and sender.syn.arrived_ns is not None:
+            n, _ = receiver.listener
+            why = f"packet {sender.syn.n} arrived, and was dropped: the queue (listen, call {n}) is full"
+            return kernel(f"SYN again after {waited:.0f} ms: {why}", [opener] if opener else (), [sender.syn])
         return kernel(
             f"{'SYN-ACK' if answer else 'SYN'} again: packet {sender.syn.n} was not acknowledged for {waited:.0f} ms",
             [opener] if opener else (),
@@ -122,22 +104,27 @@ def _syn(connection: Connection, draft: Draft, sender: End, receiver: End) -> Ca
 
 
 def _syn_ack(sender: End, receiver: End) -> Cause:
-    packet = f" (packet {receiver.syn.n})" if receiver.syn else ""
+    syn = next(iter(sender.bringers(0, 1)), receiver.syn)
+    packet = _in_packet(syn)
     if sender.listener is None:
-        return kernel(f"answers SYN{packet}", packets=[receiver.syn], confidence="inferred")
+        return kernel(f"answers SYN{packet}", packets=[syn], confidence="inferred")
     n, _ = sender.listener
     return kernel(
         f"the kernel answers SYN{packet} for the listening socket (listen, call {n}): no accept is needed",
         [sender.listener],
-        [receiver.syn],
+        [syn],
     )
+
+
+def _in_packet(draft: Draft | None) -> str:
+    return f" (packet {draft.n})" if draft else ""
 
 
 def _first_syn(sender: End) -> Cause:
     if sender.connect is None:
         return Cause(kind="call", reason="a connect sends SYN", confidence="inferred")
     n, _ = sender.connect
-    proven = sender.socket is not None
+    proven = sender.socket is not None or sender.port_is_connects
     return Cause(
         kind="call",
         calls=(n,),
@@ -171,20 +158,25 @@ def _data(connection: Connection, draft: Draft, sender: End, receiver: End) -> C
     writers = list(sender.written.over(first - 1, end - 1))
     carried = tuple((n, low, high) for n, _, low, high in writers)
     calls = [(n, call) for n, call, _, _ in writers]
-    if first < sender.sent_end:
+    wrong = _mismatch(draft, writers)
+    if end <= sender.sent_end and wrong is None:
         return _again(draft, sender, carried, calls, first, end)
     if sender.socket is None:
         return Cause(kind="call", reason=f"a write of {octets(first, end)}", confidence="inferred")
-    if sum(high - low for _, low, high in carried) != segment.length:
+    if wrong is None and sum(high - low for _, low, high in carried) != segment.length:
         return Cause(
             kind="unknown", reason=f"no recorded call wrote all of {octets(first, end)}", confidence="unknown"
         )
-    if (wrong := _mismatch(draft, writers)) is not None:
+    if wrong is not None:
         return Cause(
             kind="unknown", calls=(wrong,), reason=f"its bytes are not call {wrong}'s", confidence="unknown"
         )
     reason, packets = _carries(writers), numbers(())
-    if (held := _held_back(draft, sender, calls)) is not None:
+    if first < sender.sent_end:
+        before = sender.carriers(first, sender.sent_end)
+        reason += f"; {octets(first, sender.sent_end)} again, as in {packets_in_words(before)}"
+        packets = numbers(before)
+    elif (held := _held_back(draft, sender, calls)) is not None:
         reason += f"; it left when packet {held.n} let it"
         packets = numbers([held])
     if "F" in segment.flags and (closing := _closing_call(sender, draft.at_ns)) is not None:
@@ -237,9 +229,10 @@ def _mismatch(draft: Draft, writers: Sequence[tuple[int, Call, int, int]]) -> in
 def _held_back(draft: Draft, sender: End, calls: Sequence[NumberedCall]) -> Draft | None:
     """The packet whose arrival let it go, where the call had returned before it left."""
     _, last = calls[-1]
-    if last.returned_ns is None or draft.at_ns <= last.returned_ns:
+    arrival = sender.last_arrival
+    if arrival is None or last.returned_ns is None or draft.at_ns <= last.returned_ns:
         return None
-    return sender.last_arrival
+    return arrival if arrival_ns(arrival) >= last.entered_ns else None
 
 
 def _again(
@@ -283,24 +276,27 @@ def _fin(connection: Connection, draft: Draft, sender: End, receiver: End) -> Ca
         return kernel(why, [closing] if closing else (), [sender.fin])
     if closing is not None:
         n, call = closing
-        why = f"{call.name} (call {n}) ends the {sender.host}'s direction: FIN"
+        left = ": the kernel closes what the process left open" if call.name == "exit_group" else ""
+        why = f"{call.name} (call {n}) ends the {sender.host}'s direction: FIN{left}"
         return Cause(kind="call", calls=(n,), reason=why, confidence="exact")
     if sender.socket is None:
         return Cause(kind="call", reason="a close or shutdown sends FIN", confidence="inferred")
     return kernel("the process ended and left the socket open: the kernel closes it", confidence="inferred")
 
 
-def _closing_call(end: End, at_ns: int) -> NumberedCall | None:
-    """The call that closed this end's direction before that time: the first shutdown, else the last close."""
+def _closing_call(end: End, at_ns: int, *names: str) -> NumberedCall | None:
+    """The call (of these names) that closed this end's direction by then: the first shutdown, else the last close."""
+    ended = end.socket.last_close if end.socket is not None else None
+    closes = [ended] if ended else list(end.socket_calls("close"))[::-1]
     done = [
         (n, call)
-        for n, call in end.socket_calls("shutdown", "close", "exit_group")
-        if call.entered_ns <= at_ns and call.result in (0, None)
+        for n, call in (*end.socket_calls("shutdown"), *closes)
+        if call.entered_ns <= at_ns and call.result in (0, None) and dict(call.args).get("how") != "SHUT_RD"
     ]
-    halves = [
-        found for found in done if found[1].name == "shutdown" and dict(found[1].args).get("how") != "SHUT_RD"
-    ]
-    return halves[0] if halves else done[-1] if done else None
+    return next((found for found in done if found[1].name in (names or _CLOSERS)), None)
+
+
+_CLOSERS = ("shutdown", "close", "exit_group")
 
 
 # --------------------------------------------------------------------------------------- acknowledgments
@@ -309,11 +305,11 @@ def _closing_call(end: End, at_ns: int) -> NumberedCall | None:
 def _handshake_ack(connection: Connection, draft: Draft, sender: End, receiver: End) -> Cause | None:
     if draft.ack != 1 or draft.seq != 1 or sender.last_ack is not None or receiver.syn is None:
         return None
-    n = receiver.syn.n
+    syn = next(iter(sender.bringers(0, 1)), receiver.syn)
     return kernel(
-        f"acknowledges SYN-ACK (packet {n}), the last of three steps: the connection is established",
+        f"acknowledges SYN-ACK (packet {syn.n}), the last of three steps: the connection is established",
         [sender.connect] if sender.connect else (),
-        [receiver.syn],
+        [syn],
     )
 
 
@@ -334,6 +330,10 @@ def _acknowledgment(connection: Connection, draft: Draft, sender: End, receiver:
         return kernel(why, packets=provoking)
     if segment_of(draft).window != sender.last_window:
         return _window_update(draft, sender)
+    probe = sender.last_arrival
+    if probe is not None and probe.seq == draft.ack - 1 and not segment_of(probe).span:
+        window = segment_of(draft).window
+        return kernel(f"answers the probe (packet {probe.n}): the window is {window or 'still zero'}", packets=[probe])
     if sender.last_arrival is not None:
         why = f"answers packet {sender.last_arrival.n} with what it expects next, number {draft.ack}"
         return kernel(why, packets=[sender.last_arrival], confidence="inferred")
@@ -342,7 +342,7 @@ def _acknowledgment(connection: Connection, draft: Draft, sender: End, receiver:
 
 def _acknowledges_new(draft: Draft, sender: End, receiver: End, before: int) -> Cause:
     assert draft.ack is not None
-    acknowledged = receiver.carriers(before, draft.ack)
+    acknowledged = sender.bringers(before, draft.ack)
     fin = receiver.fin_number is not None and draft.ack > receiver.fin_number
     data_end = draft.ack - fin
     parts = [octets(before, data_end)] if data_end > before else []

@@ -72,8 +72,8 @@ class Calls(Protocol):
     def getpeername(self, sockfd: int) -> Endpoint | None:
         """Its peer's address."""
 
-    def setsockopt(self, sockfd: int, level: str, optname: str, optval: int | bytes) -> int:
-        """Sets an option: setsockopt(fd, "SOL_SOCKET", "SO_REUSEADDR", 1)."""
+    def setsockopt(self, sockfd: int, level: str, optname: str, optval: int | tuple[int, ...]) -> int:
+        """Sets an option: an int, or a struct of ints as SO_LINGER's (l_onoff, l_linger)."""
 
     def getsockopt(self, sockfd: int, level: str, optname: str) -> int:
         """An option's integer value."""

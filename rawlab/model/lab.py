@@ -19,6 +19,10 @@ class Options:
     messages: tuple[bytes, ...] = (b"hello",)
     "what each client sends, one after the other"
     clients: int = 1
+    client: str = "10.0.0.1"
+    "the client's address"
+    nobody: Endpoint = Endpoint("10.0.0.3", 7)  # noqa: RUF009 - frozen
+    "an address to which packets leave, and from which none comes"
 
     @property
     def domain(self) -> Symbol:
@@ -42,3 +46,9 @@ class Lab:
     client: Program
     port: int = 7
     "the server's, if no other is asked for"
+    delay_ms: int = 0
+    "how long the wire takes, each way"
+    ipv6: bool = True
+    "whether it can be run over IPv6"
+    loopback: bool = True
+    "whether it can be run on loopback"

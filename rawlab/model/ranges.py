@@ -36,6 +36,17 @@ class RangeSet:
         at = bisect_right(self._firsts, first) - 1
         return first >= end or (at >= 0 and self._ends[at] >= end)
 
+    def missing(self, first: int, end: int) -> Iterator[tuple[int, int]]:
+        """The parts of [first, end) that are not in the set, in order."""
+        for at in range(bisect_right(self._ends, first), len(self._firsts)):
+            if first >= end:
+                return
+            if first < self._firsts[at]:
+                yield first, min(self._firsts[at], end)
+            first = self._ends[at]
+        if first < end:
+            yield first, end
+
     def end_from(self, first: int) -> int:
         """The end of the unbroken run that begins at or covers `first`; `first` itself if it is not in the set."""
         at = bisect_right(self._firsts, first) - 1

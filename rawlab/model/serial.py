@@ -47,10 +47,10 @@ class Serial:
         return self.value == other.value or self < other
 
     def __gt__(self, other: Serial) -> bool:
-        return other < self
+        return 0 < (self.value - other.value) % CIRCLE < HALF
 
     def __ge__(self, other: Serial) -> bool:
-        return other <= self
+        return self.value == other.value or self > other
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Serial) and self.value == other.value

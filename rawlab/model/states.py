@@ -73,6 +73,11 @@ TCP_TRANSITIONS: dict[tuple[TcpState, TcpEvent], TcpState] = {
 }
 
 
-def after(state: TcpState, event: TcpEvent) -> TcpState:
-    """The state that follows; the same one where the event moves nothing (a repeated segment, say)."""
+def after(state: TcpState, event: TcpEvent, *, passive: bool = False) -> TcpState:
+    """The state that follows; the same one where the event moves nothing (a repeated segment, say).
+
+    `passive`: the connection was opened from LISTEN, to which SYN-RECEIVED then returns on RST (figure 5, note 1).
+    """
+    if passive and (state, event) == (_S.SYN_RECEIVED, _E.RECEIVE_RST):
+        return _S.LISTEN
     return TCP_TRANSITIONS.get((state, event), state)

@@ -220,7 +220,7 @@ class _Reader:
             points=tuple(points),
             calls=tuple(sorted(self.calls.values(), key=lambda call: call.entered_ns)),
             frames=tuple(self.frames),
-            complete=self.run.rawlab is None or len(self.counts) == len(points),
+            complete=damage is None and (self.run.rawlab is None or 0 < len(points) == len(self.counts)),
             damaged_at=damage.offset if damage else None,
             damage=damage.why if damage else None,
         )

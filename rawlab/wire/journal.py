@@ -39,6 +39,8 @@ _PLAIN = (
     "state",
     "state_ns",
 )
+_TEXTS = ("host", "name", "errno", "state")
+_NEEDED = ("host", "pid", "name", "entered_ns")
 _ENDPOINTS = ("local", "peer")
 
 
@@ -137,10 +139,16 @@ def from_record(record: Mapping[str, Any], data: bytes) -> Call:
                 return value
         raise ValueError(f"RAWLAB_CALL: a number, string, list, endpoint or bytes expected, {value!r} came")
 
+    if not isinstance(record, Mapping):
+        raise ValueError(f"RAWLAB_CALL: an object expected, {record!r} came")
     known: dict[str, Any] = {key: record.get(key) for key in _PLAIN}
-    for key, kind in (("host", str), ("name", str), ("pid", int), ("entered_ns", int)):
-        if not isinstance(known[key], kind):
-            raise ValueError(f"RAWLAB_CALL: {key}: {kind.__name__} expected, {known[key]!r} came")
+    for key, value in known.items():
+        kind = str if key in _TEXTS else int
+        if not isinstance(value, kind) and (value is not None or key in _NEEDED):
+            raise ValueError(f"RAWLAB_CALL: {key}: {kind.__name__} expected, {value!r} came")
     known["args"] = tuple((str(name), decode(value)) for name, value in record["args"])
-    known |= {key: decode(record.get(key)) for key in _ENDPOINTS}
+    for key in _ENDPOINTS:
+        known[key] = decode(record.get(key))
+        if not isinstance(known[key], Endpoint | None):
+            raise ValueError(f"RAWLAB_CALL: {key}: an endpoint expected, {known[key]!r} came")
     return Call(**known)

@@ -1,0 +1,150 @@
+"""One sentence for each call: what it did, or why it did nothing on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from rawlab.attribution.calls import Links
+from rawlab.attribution.pairing import Draft
+from rawlab.attribution.sockets import RECEIVERS, SENDERS
+from rawlab.attribution.words import packets_in_words
+from rawlab.model.event import Call
+from rawlab.model.facts import TcpSegment, UdpDatagram
+
+
+def why(call: Call, mine: Links) -> str:
+    """The sentence."""
+    if call.errno is not None:
+        return _failed(call, mine)
+    tell = _WORDS.get("send" if call.name in SENDERS else "receive" if call.name in RECEIVERS else call.name)
+    return tell(call, mine) if tell else _SIMPLE.get(call.name, "nothing is sent")
+
+
+_FAILURES = {
+    "EADDRINUSE": "another socket has that address: nothing is sent",
+    "EPIPE": "this direction is closed: nothing is sent",
+    "ENOTCONN": "the socket is not connected: nothing is sent",
+    "EBADF": "there is no such descriptor: nothing is sent",
+    "EAGAIN": "it would have to wait, and must not: nothing is sent",
+    "EMSGSIZE": "larger than any datagram can be: nothing is sent",
+}
+_SIMPLE = {
+    "socket": "makes an endpoint of communication: nothing is sent",
+    "fork": "a second process holds the same sockets: nothing is sent",
+    "wait4": "waits for the end of a child: nothing is sent",
+    "nanosleep": "sleeps: nothing is sent",
+    "poll": "waits until a descriptor is ready: nothing is sent",
+    "getsockname": "asks for the socket's own address: nothing is sent",
+    "getpeername": "asks for the peer's address: nothing is sent",
+    "getsockopt": "asks for an option: nothing is sent",
+    "setsockopt": "sets an option: nothing is sent",
+    "fcntl": "sets how the descriptor behaves: nothing is sent",
+}
+
+
+def _failed(call: Call, mine: Links) -> str:
+    if call.errno == "EINPROGRESS" and mine.sent:
+        return f"sends {packets_in_words(mine.sent)} (SYN), and does not wait for the answer"
+    if mine.sent:
+        what = f", which {packets_in_words(mine.waited_for)} brought" if mine.waited_for else ""
+        return f"sends {packets_in_words(mine.sent)} and fails with {call.errno}{what}"
+    if mine.waited_for:
+        what = "reset" if isinstance(mine.waited_for[0].facts.transport, TcpSegment) else "ICMP error"
+        return f"reports the {what} that {packets_in_words(mine.waited_for)} brought: nothing is sent"
+    return _FAILURES.get(call.errno or "", "it failed, and sent nothing")
+
+
+def _waited(call: Call, drafts: Sequence[Draft]) -> str:
+    """Whether it had to wait for the packets: 'waits for packet 7', or 'packet 7 had come before'."""
+    last = max((draft.arrived_ns or draft.at_ns for draft in drafts), default=call.entered_ns)
+    if last <= call.entered_ns:
+        return f"{packets_in_words(drafts)} had come before: no wait"
+    return f"waits for {packets_in_words(drafts)}"
+
+
+def _bind(call: Call, mine: Links) -> str:
+    return f"gives the socket its address{f' {call.local}' if call.local else ''}: nothing is sent"
+
+
+def _listen(call: Call, mine: Links) -> str:
+    backlog = dict(call.args).get("backlog")
+    queues = "" if backlog is None else f", and queues up to {backlog!s}"
+    return f"from now on the kernel completes handshakes by itself{queues}: nothing is sent"
+
+
+def _connect(call: Call, mine: Links) -> str:
+    if not mine.sent:
+        return "notes the peer's address: nothing is sent"
+    waits = f", {_waited(call, mine.waited_for)} (SYN-ACK)" if mine.waited_for else ""
+    return f"sends {packets_in_words(mine.sent)} (SYN){waits}"
+
+
+def _accept(call: Call, mine: Links) -> str:
+    if not mine.waited_for:
+        return "takes the first connection off the queue: nothing is sent"
+    waits = f"{_waited(call, mine.waited_for)}, the handshake's last step"
+    return f"takes a connection off the queue: {waits}; nothing is sent"
+
+
+def _send(call: Call, mine: Links) -> str:
+    if mine.sent:
+        several = any(len(draft.cause.calls) > 1 for draft in mine.sent)
+        together = " together with other calls' octets" if several else ""
+        return f"sends {packets_in_words(mine.sent)}{together}"
+    if call.result == 0:
+        return "no octets: in a stream, nothing is sent"
+    return "the kernel took the octets; none of them left before the capture's end"
+
+
+def _receive(call: Call, mine: Links) -> str:
+    if not mine.waited_for:
+        return "nothing is sent"
+    brought, waited = packets_in_words(mine.waited_for), _waited(call, mine.waited_for)
+    flags = str(dict(call.args).get("flags"))
+    if isinstance(mine.waited_for[0].facts.transport, TcpSegment) and call.result == 0:
+        return f"the end of the stream: {waited} (FIN)"
+    if "MSG_PEEK" in flags:
+        return f"looks at what {brought} brought, and takes nothing; {waited}"
+    if "MSG_OOB" in flags:
+        return f"takes the urgent octet, which {brought} brought; {waited}"
+    return f"takes what {brought} brought{_rest_lost(call, mine)}; {waited}"
+
+
+def _rest_lost(call: Call, mine: Links) -> str:
+    """What a buffer that is too small for its datagram loses."""
+    datagram = mine.waited_for[0].facts.transport
+    room = dict(call.args).get("len", dict(call.args).get("count"))
+    if not isinstance(datagram, UdpDatagram) or not isinstance(room, int) or room >= datagram.length:
+        return ""
+    return f", but the last {datagram.length - room} of its {datagram.length} octets, which are lost"
+
+
+def _close(call: Call, mine: Links) -> str:
+    if mine.sent:
+        return f"sends {packets_in_words(mine.sent)} ({'RST' if _resets(mine.sent) else 'FIN'})"
+    if mine.connection is None:
+        return "gives the descriptor back: nothing is sent"
+    return "gives the descriptor back, the socket lives on or was shut down before: nothing is sent"
+
+
+def _resets(drafts: Sequence[Draft]) -> bool:
+    return any("R" in getattr(draft.facts.transport, "flags", "") for draft in drafts)
+
+
+def _exit(call: Call, mine: Links) -> str:
+    if mine.sent:
+        return f"ends the process; the kernel closes what it left open: {packets_in_words(mine.sent)} (FIN)"
+    return "ends the process: nothing is sent"
+
+
+_WORDS: dict[str, Callable[[Call, Links], str]] = {
+    "bind": _bind,
+    "listen": _listen,
+    "connect": _connect,
+    "accept": _accept,
+    "send": _send,
+    "receive": _receive,
+    "close": _close,
+    "shutdown": _close,
+    "exit_group": _exit,
+}

@@ -1,0 +1,47 @@
+"""The words and the form that all causes share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rawlab.attribution.pairing import Draft
+from rawlab.attribution.sockets import NumberedCall
+from rawlab.model.story import Cause, Confidence
+
+
+def kernel(
+    reason: str,
+    calls: Sequence[NumberedCall] = (),
+    packets: Sequence[Draft | None] = (),
+    confidence: Confidence = "exact",
+    bytes: tuple[tuple[int, int, int], ...] = (),
+) -> Cause:
+    """The kernel sent it, on behalf of those calls, because of those packets."""
+    return Cause(
+        kind="kernel",
+        reason=reason,
+        confidence=confidence,
+        calls=tuple(n for n, _ in calls),
+        packets=numbers(packets),
+        bytes=bytes,
+    )
+
+
+def numbers(drafts: Sequence[Draft | None]) -> tuple[int, ...]:
+    """The packets' numbers, each once, in order."""
+    return tuple(sorted({draft.n for draft in drafts if draft is not None}))
+
+
+def packets_in_words(drafts: Sequence[Draft]) -> str:
+    """'packet 7', 'packets 7 and 9', 'packets 7 to 12 (6 of them)'."""
+    found = numbers(drafts)
+    if len(found) == 1:
+        return f"packet {found[0]}"
+    if len(found) == 2:
+        return f"packets {found[0]} and {found[1]}"
+    return f"packets {found[0]} to {found[-1]} ({len(found)} of them)"
+
+
+def octets(first: int, end: int) -> str:
+    """'octet 1', 'octets 1 to 5' of relative sequence numbers [first, end), as the table's seq counts."""
+    return f"octet {first}" if end - first == 1 else f"octets {first} to {end - 1}"
