@@ -18,6 +18,8 @@ examples:
   rawlab capture tcp-echo -o echo.pcapng --message hello --message again
   rawlab replay echo.pcapng             the same tables again, no privilege needed
   rawlab replay echo.pcapng --format json | jq '.packets[].cause.reason'
+  rawlab explain accept                 what a call does, in the kernel and on the wire
+  rawlab explain echo.pcapng:p6         packet 6: its fields, and who wrote which of its octets
   rawlab doctor                         what this system allows, and what to do where it does not
 
 exit codes:
@@ -43,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
     )
     whole.add_argument("--version", action="version", version=f"rawlab {__version__}")
     commands = whole.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
-    for add in (_add_list, _add_capture, _add_replay, _add_doctor, _add_completion):
+    for add in (_add_list, _add_capture, _add_replay, _add_explain, _add_doctor, _add_completion):
         add(commands)
     return whole
 
@@ -65,12 +67,13 @@ def _add_table_options(command: argparse.ArgumentParser) -> None:
         help="simple, json, github, html, latex, … (--format help lists them)",
     )
     group.add_argument("--width", type=_number(40, 10_000), metavar="COLUMNS", help=from_terminal)
-    group.add_argument("--all", action="store_true", help="all rows on a terminal, however many")
+    group.add_argument("--full", action="store_true", help="all rows on a terminal, however many")
 
 
 def _add_capture(commands: Any) -> None:
     command = commands.add_parser("capture", help="run a lab, capture its packets, record its calls")
-    command.add_argument("lab", metavar="LAB", help="a name that `rawlab list` shows")
+    command.add_argument("lab", metavar="LAB", nargs="?", help="a name that `rawlab list` shows")
+    command.add_argument("--all", action="store_true", help="all labs, one after the other, into the folder -o DIR")
     command.add_argument(
         "-o", "--output", metavar="FILE", help="a new file; - for standard output (default: LAB.pcapng here)"
     )
@@ -122,6 +125,17 @@ def _add_replay(commands: Any) -> None:
     command.add_argument("file", metavar="FILE", help="a pcapng or pcap file; - for standard input")
     _add_table_options(command)
     command.set_defaults(command="replay")
+
+
+def _add_explain(commands: Any) -> None:
+    command = commands.add_parser("explain", help="a call, a flag, a notion; or one packet or call of a capture")
+    command.add_argument(
+        "what",
+        metavar="TOPIC",
+        nargs="?",
+        help="a topic; FILE:p6, packet 6 of a capture; FILE:c6, call 6; none: the topics",
+    )
+    command.set_defaults(command="explain")
 
 
 def _add_doctor(commands: Any) -> None:

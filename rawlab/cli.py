@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rawlab.live.session import Outcome, Request, Session
 
 
-_MOST_ROWS = 1000  # on a terminal, unless --all
+_MOST_ROWS = 1000  # on a terminal, unless --full
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -88,7 +88,7 @@ def _show(story: Story, arguments: argparse.Namespace) -> None:
     width = arguments.width or (os.get_terminal_size().columns if terminal else None)
     colour = terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
     folded = width if arguments.format == "simple" else None
-    most = _MOST_ROWS if terminal and not arguments.all else None
+    most = _MOST_ROWS if terminal and not arguments.full else None
     style = Style(format=arguments.format, width=folded, colour=colour, most=most)
     text = render(story, format=arguments.format, tables=arguments.table, style=style)
     print(text)
@@ -130,10 +130,39 @@ def _request(arguments: argparse.Namespace) -> Request:
         ipv6=arguments.ipv6,
         loopback=arguments.lo,
         keep=arguments.keep,
-    )
+    ).checked()
 
 
 def _capture(arguments: argparse.Namespace) -> int:
+    if arguments.all == (arguments.lab is not None):
+        raise UsageError("capture: name one lab, or say --all")
+    return _capture_all(arguments) if arguments.all else _capture_one(arguments)
+
+
+def _capture_all(arguments: argparse.Namespace) -> int:
+    """Every lab, each by a rawlab of its own: one that fails or is stopped takes no other with it."""
+    import subprocess
+
+    from rawlab import labs
+    from rawlab.live import interpreter
+
+    folder = arguments.output or "."
+    options = [option for option in ("force", "ipv6") if getattr(arguments, option)]
+    chosen = [lab for lab in map(labs.lab, labs.NAMES) if lab.ipv6 or not arguments.ipv6]
+    worst = 0
+    for number, lab in enumerate(chosen, 1):
+        done = "#" * (30 * number // len(chosen))
+        print(f"[{done:<30}] {number}/{len(chosen)} {lab.name}", file=sys.stderr, flush=True)
+        words = ["capture", lab.name, "-o", os.path.join(folder, f"{lab.name}.pcapng"), "--format", "json"]
+        command = interpreter.command("-m", "rawlab", *words, *(f"--{option}" for option in options))
+        ended = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+        if ended.returncode:
+            worst = worst or ended.returncode
+            print(ended.stderr, end="", file=sys.stderr)
+    return worst
+
+
+def _capture_one(arguments: argparse.Namespace) -> int:
     from rawlab.live import privilege
     from rawlab.live.session import Session
 
@@ -145,8 +174,7 @@ def _capture(arguments: argparse.Namespace) -> int:
         if arguments.output == "-" and sys.stdout.isatty():
             raise UsageError("-o -: a capture is no text for a terminal; send it to a file or a pipe")
         privilege.drop("." if arguments.output in (None, "-") else os.path.dirname(arguments.output) or ".")
-        path, descriptor = _output(arguments)
-        return _run(session, request, path, descriptor, arguments)
+        return _run(session, request, arguments)
     finally:
         session.close()
 
@@ -165,10 +193,11 @@ def _output(arguments: argparse.Namespace) -> tuple[Path | None, int]:
     return path, store.create(path, force=arguments.force)
 
 
-def _run(session: Session, request: Request, path: Path | None, descriptor: int, arguments: argparse.Namespace) -> int:
+def _run(session: Session, request: Request, arguments: argparse.Namespace) -> int:
     from rawlab import store
     from rawlab.api import explain
 
+    path, descriptor = _output(arguments)  # after the imports: a run killed before its first block leaves no file
     try:
         outcome = session.run(request, descriptor, __version__, lambda what: print(f"rawlab: {what}", file=sys.stderr))
     finally:
@@ -242,6 +271,45 @@ def _read_input(name: str) -> bytes:
     return data
 
 
+# ---------------------------------------------------------------------------------------------- explain
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    from rawlab import topics
+
+    if arguments.what is None:
+        print("\n".join(topics.NAMES))
+        return 0
+    file, colon, which = arguments.what.rpartition(":")
+    if colon and file:
+        print(_explain_row(file, which))
+    elif arguments.what in topics.NAMES:
+        print(topics.topic(arguments.what), end="")
+    else:
+        raise UsageError(f"{arguments.what}: no such topic{_nearest(arguments.what, topics.NAMES)}")
+    return 0
+
+
+def _explain_row(file: str, which: str) -> str:
+    """A packet (p6, or 6) or a call (c6) of a capture, taken apart."""
+    from rawlab import store, topics
+    from rawlab.api import explain
+    from rawlab.views import anatomy
+
+    kind, number = (which[:1], which[1:]) if which[:1] in ("c", "p") else ("p", which)
+    if not number.isdecimal():
+        raise UsageError(f"{which}: expected p6 for packet 6, c6 for call 6")
+    story = explain(store.parse(_read_input(file), file))
+    told = story.calls if kind == "c" else story.packets
+    n = int(number)
+    if not 1 <= n <= len(told):
+        raise UsageError(f"{which}: no such row; {file} has c1 to c{len(story.calls)} and p1 to p{len(story.packets)}")
+    if kind == "p":
+        return anatomy.packet(story, n)
+    name = story.calls[n - 1].call.name
+    return anatomy.call(story, n, topics.topic(name) if name in topics.NAMES else "")
+
+
 # ----------------------------------------------------------------------------------------------- others
 
 
@@ -265,4 +333,11 @@ def _completion(arguments: argparse.Namespace) -> int:
     return 0
 
 
-_COMMANDS = {"list": _list, "capture": _capture, "replay": _replay, "doctor": _doctor, "completion": _completion}
+_COMMANDS = {
+    "list": _list,
+    "capture": _capture,
+    "replay": _replay,
+    "explain": _explain,
+    "doctor": _doctor,
+    "completion": _completion,
+}

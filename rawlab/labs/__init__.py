@@ -6,7 +6,33 @@ from importlib import import_module
 
 from rawlab.model.lab import Lab
 
-NAMES = ("tcp-echo",)
+NAMES = (
+    "tcp-echo",
+    "tcp-concurrent",
+    "tcp-bind",
+    "tcp-backlog",
+    "tcp-refused",
+    "tcp-filtered",
+    "tcp-stream",
+    "tcp-peek",
+    "tcp-oob",
+    "tcp-close",
+    "tcp-half-close",
+    "tcp-simultaneous-close",
+    "tcp-reset",
+    "tcp-nonblocking",
+    "tcp-window",
+    "udp-echo",
+    "udp-simple",
+    "udp-connect",
+    "udp-flags",
+    "udp-large",
+    "raw-ping",
+    "raw-udp",
+    "raw-sniff",
+    "raw-protocol",
+    "raw-syn",
+)
 
 
 def lab(name: str) -> Lab:
@@ -22,4 +48,7 @@ def lab(name: str) -> Lab:
         server=module.server,
         client=module.client,
         port=module.PORT,
+        delay_ms=getattr(module, "DELAY_MS", 0),
+        ipv6=getattr(module, "IPV6", True),
+        loopback=getattr(module, "LOOPBACK", True),
     )

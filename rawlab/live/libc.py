@@ -74,12 +74,16 @@ def pidfd_getfd(pidfd: int, fd: int) -> int:
     return check(libc.syscall(SYS_PIDFD_GETFD, pidfd, fd, 0), "pidfd_getfd")
 
 
+def bar_capabilities() -> None:
+    """Bars what this process starts from every capability (its own bounding set), capabilities(7), as far as it may."""
+    for capability in range(64):
+        if libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == -1:
+            break  # past the last capability (EINVAL), or without the right to (EPERM)
+
+
 def drop_capabilities() -> None:
     """Gives up every capability, for this process and all that it starts, capabilities(7). Raises OSError."""
     prctl(PR_SET_NO_NEW_PRIVS, 1)
-    for capability in range(64):
-        if libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == -1:
-            break  # past the last capability (EINVAL), or nothing to drop (EPERM)
     header = struct.pack("=Ii", LINUX_CAPABILITY_VERSION_3, 0)
     check(libc.capset(header, bytes(24)), "capset")
 

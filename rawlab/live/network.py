@@ -19,11 +19,12 @@ import struct
 import time
 from collections.abc import Iterator
 
-from rawlab.live import libc
+from rawlab.live import libc, link
 from rawlab.model.timeline import Host, Point
 
 CLIENT = Host(name="client", addresses=("10.0.0.1", "fd00::1"))
 SERVER = Host(name="server", addresses=("10.0.0.2", "fd00::2"))
+NOBODY = ("10.0.0.3", "fd00::3")  # the client sends to these, and nobody answers
 LOOPBACK = tuple(Host(name=name, addresses=("127.0.0.1", "::1")) for name in ("client", "server"))
 
 # In each namespace, before its interface exists. Best effort: where /proc/sys is read-only, IPv6 may speak first.
@@ -37,6 +38,7 @@ _SYSCTLS = {
     "net/ipv4/tcp_ecn": "2",
     "net/ipv4/tcp_fastopen": "0",
 }
+_WIRE = "wire"
 _MLD_REPORTS = 2  # a new address is told twice (RFC 3810 section 9.14.1), here within a few ticks
 _SETTLE_SECONDS = 2.0  # on a machine that has much else to do; else some milliseconds
 _SIOCETHTOOL = 0x8946
@@ -58,35 +60,52 @@ def points(loopback: bool) -> list[Point]:
 
 
 class Network:
-    """The two namespaces, each by a descriptor; `inside` enters one."""
+    """The hosts' namespaces, each by a descriptor; `inside` enters one. A wire that takes time has one too."""
 
-    def __init__(self) -> None:
-        """Makes the hosts and joins them. Raises OSError."""
+    def __init__(self, delay_ms: int = 0) -> None:
+        """Makes the hosts and joins them, by a wire that takes so long each way. Raises OSError."""
         self.namespaces: dict[str, int] = {}
-        for host in (CLIENT, SERVER):
+        for name in (CLIENT.name, SERVER.name, *((_WIRE,) if delay_ms else ())):
             libc.unshare(libc.CLONE_NEWNET)
-            self.namespaces[host.name] = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-            for name, value in _SYSCTLS.items():
-                with contextlib.suppress(OSError), open(f"/proc/sys/{name}", "w") as file:
+            self.namespaces[name] = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+            for setting, value in _SYSCTLS.items():
+                with contextlib.suppress(OSError), open(f"/proc/sys/{setting}", "w") as file:
                     file.write(value)
         self._join()
         self._settle()
+        if delay_ms:
+            with self.inside(_WIRE):
+                link.start(delay_ms, *(f"to-{host.name}" for host in (CLIENT, SERVER)))
 
     def _join(self) -> None:
         from pyroute2.iproute.linux import IPRoute
         from pyroute2.netlink.exceptions import NetlinkError
 
         try:
-            with self.inside(CLIENT.name), IPRoute() as route:
-                peer = {"ifname": SERVER.name, "net_ns_fd": self.namespaces[SERVER.name], "address": _mac(2)}
-                # Of a veth pair whose ends have the same index the kernel tells that it is up a second late.
-                peer["index"] = 12
-                route.link("add", kind="veth", ifname=CLIENT.name, index=11, address=_mac(1), peer=peer)
+            if _WIRE in self.namespaces:
+                for number, host in enumerate((CLIENT, SERVER), 1):
+                    self._pair((host.name, host.name, number), (_WIRE, f"to-{host.name}", number + 2))
+            else:
+                self._pair((CLIENT.name, CLIENT.name, 1), (SERVER.name, SERVER.name, 2))
             for host in (CLIENT, SERVER):
                 with self.inside(host.name), IPRoute() as route:
                     _set_up(route, host)
         except NetlinkError as error:
             raise OSError(error.code, f"veth: {os.strerror(error.code)}") from None
+
+    def _pair(self, one: tuple[str, str, int], other: tuple[str, str, int]) -> None:
+        """A veth pair between two namespaces; each end: (namespace, interface, number of its MAC address)."""
+        from pyroute2.iproute.linux import IPRoute
+
+        # Of a veth pair whose ends have the same index the kernel tells that it is up a second late.
+        (here, name, number), (there, its_name, its_number) = one, other
+        peer = {"ifname": its_name, "net_ns_fd": self.namespaces[there], "index": 10 + its_number}
+        with self.inside(here), IPRoute() as route:
+            peer["address"] = _mac(its_number)
+            route.link("add", kind="veth", ifname=name, index=10 + number, address=_mac(number), peer=peer)
+        if there == _WIRE:
+            with self.inside(there), IPRoute() as route:
+                route.link("set", index=socket.if_nametoindex(its_name), state="up")
 
     def _settle(self) -> None:
         """Waits until each host has told its multicast groups, so that the wire is silent."""
@@ -136,6 +155,9 @@ def _set_up(route: object, host: Host) -> None:
             prefixlen=64 if version6 else 24,
             flags=IFA_F_NODAD if version6 else 0,
         )
+    if host is CLIENT:  # what is sent there arrives, and is for nobody
+        for address in NOBODY:
+            route.neigh("add", dst=address, lladdr=_mac(2), ifindex=index, state="permanent")  # type: ignore[attr-defined]
     for up in (index, socket.if_nametoindex("lo")):
         route.link("set", index=up, state="up")  # type: ignore[attr-defined]
 

@@ -21,6 +21,7 @@ def drop(folder: str | os.PathLike[str] = ".") -> None:
     The root of a user namespace without that user (EINVAL), or without the right to change (EPERM), remains
     itself, and loses its capabilities all the same.
     """
+    libc.bar_capabilities()  # takes a capability itself: before they go
     if os.geteuid() == 0:
         uid, gid = _asked(folder)
         with contextlib.suppress(PermissionError):  # user_namespaces(7): setgroups may be denied

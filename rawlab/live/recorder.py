@@ -135,7 +135,7 @@ class Recorder:
     def bind(self, sockfd: int, addr: Endpoint) -> int:
         raw = c.sockaddr(addr)
         return self._call(
-            "bind", [("sockfd", sockfd), ("addr", addr)], lambda: _libc.bind(sockfd, raw, len(raw))
+            "bind", [("sockfd", sockfd), ("addr", c.endpoint(raw))], lambda: _libc.bind(sockfd, raw, len(raw))
         )
 
     def listen(self, sockfd: int, backlog: int) -> int:
@@ -265,8 +265,9 @@ class Recorder:
     def close(self, fd: int) -> int:
         return self._call("close", [("fd", fd)], lambda: _libc.close(fd))
 
-    def setsockopt(self, sockfd: int, level: str, optname: str, optval: int | bytes) -> int:
-        raw = struct.pack("=i", optval) if isinstance(optval, int) else optval
+    def setsockopt(self, sockfd: int, level: str, optname: str, optval: int | tuple[int, ...]) -> int:
+        values = optval if isinstance(optval, tuple) else (optval,)
+        raw = struct.pack(f"={len(values)}i", *values)
         numbers = c.number(level), c.number(optname)
         args: Args = [("sockfd", sockfd), ("level", str(level)), ("optname", str(optname)), ("optval", optval)]
         return self._call("setsockopt", args, lambda: _libc.setsockopt(sockfd, *numbers, raw, len(raw)))

@@ -50,6 +50,8 @@ class Run:
             server=Endpoint.parse(request["server"]),
             messages=tuple(base64.b64decode(message) for message in request["messages"]),
             clients=request["clients"],
+            client=request["client"],
+            nobody=Endpoint.parse(request["nobody"]),
         )
         self.loopback: bool = request["loopback"]
         self.rings: list[Ring] = []
@@ -82,7 +84,7 @@ class Run:
 
     def _network(self) -> Network:
         try:
-            return Network()
+            return Network(self.lab.delay_ms)
         except OSError as error:
             what = error.strerror or str(error)
             raise PermissionMissing(f"a private network is refused ({what}): {needs.why_refused()}") from None

@@ -22,7 +22,7 @@ from typing import Any
 from rawlab import labs
 from rawlab.errors import LabError, OutputError, PermissionMissing, RawlabError, UsageError
 from rawlab.live import interpreter
-from rawlab.live.network import LOOPBACK, SERVER, hosts, points
+from rawlab.live.network import NOBODY, hosts, points
 from rawlab.live.writer import Writer
 from rawlab.model import timeline
 from rawlab.model.address import Endpoint
@@ -52,17 +52,22 @@ class Request:
             raise UsageError(f"{self.lab}: no such lab; there are: {', '.join(labs.NAMES)}")
         if self.port is not None and not 0 < self.port <= 0xFFFF:
             raise UsageError(f"port {self.port}: a number from 1 to 65535 expected")
+        lab = labs.lab(self.lab)
+        if self.ipv6 and not lab.ipv6:
+            raise UsageError(f"{self.lab}: is about IPv4: leave --ipv6 out")
+        if self.loopback and not lab.loopback:
+            raise UsageError(f"{self.lab}: needs the private hosts: leave --lo out")
         return self
 
     def to_json(self) -> dict[str, Any]:
         """What the stage is told."""
-        host = LOOPBACK[1] if self.loopback else SERVER
-        server = Endpoint(
-            host.addresses[self.ipv6], labs.lab(self.lab).port if self.port is None else self.port
-        )
+        client, server = hosts(self.loopback)
+        port = labs.lab(self.lab).port if self.port is None else self.port
         return {
             "lab": self.lab,
-            "server": str(server),
+            "server": str(Endpoint(server.addresses[self.ipv6], port)),
+            "client": client.addresses[self.ipv6],
+            "nobody": str(Endpoint(NOBODY[self.ipv6], port)),
             "messages": [base64.b64encode(message).decode() for message in self.messages],
             "clients": self.clients,
             "loopback": self.loopback,

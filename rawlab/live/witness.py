@@ -88,11 +88,12 @@ class Witness:
 
     @property
     def stuck(self) -> bool:
-        """Whether it is in a call that does not end by itself, or stopped."""
+        """Whether it does not go on by itself: all but one that sleeps, for it is in a call or waits for the other."""
         call = self._pending
-        if call is None or call.name == "nanosleep" or (call.name == "poll" and call.arg("timeout") != -1):
-            return self._stopped() is not None
-        return True
+        sleeps = call is not None and (
+            call.name == "nanosleep" or (call.name == "poll" and call.arg("timeout") != -1)
+        )
+        return not sleeps or self._stopped() is not None
 
     def _stopped(self) -> str | None:
         """The signal that stopped the process, if it is stopped, waitid(2)."""

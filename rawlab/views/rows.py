@@ -49,10 +49,11 @@ def rows(story: Story) -> Iterator[Row]:
             yield _packet_row(event, at_ns, tuple(last.items()))
             continue
         alone = kind == 0 and index + 1 < len(moments) and moments[index + 1][2] is event
+        ends = event.call.name == "exit_group"
         states = event.states if kind == 0 and not alone else event.states_after
         last |= {host: state for host, state in states if state}
         yield _call_row(
-            event, at_ns, "whole" if alone else "entry" if kind == 0 else "return", tuple(last.items())
+            event, at_ns, "whole" if alone or ends else "entry" if kind == 0 else "return", tuple(last.items())
         )
         skip = alone
 

@@ -155,7 +155,7 @@ def shortened(
     if most is None or len(body) <= most:
         return body, colours
     head, tail = most // 2, len(body) - most // 2
-    gap = ["…", "", f"{tail - head} rows left out; --all shows them", *[""] * (len(body[0]) - 3)]
+    gap = ["…", "", f"{tail - head} rows left out; --full shows them", *[""] * (len(body[0]) - 3)]
     return [*body[:head], gap, *body[tail:]], [*colours[:head], "", *colours[tail:]] if colours else colours
 
 
