@@ -29,6 +29,7 @@ _MOST_ROWS = 1000  # on a terminal, unless --full
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; its exit code."""
+    _fill_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="replace")  # a terminal that has no arrows shows a question mark
@@ -52,6 +53,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         if os.environ.get("RAWLAB_DEBUG"):
             raise
         return _complain(f"a fault of rawlab's own: {error!r}; RAWLAB_DEBUG=1 shows where, please report it", 1)
+
+
+def _fill_standard_streams() -> None:
+    """Where one of them is closed (`>&-`), the next file would take its number, and be printed into."""
+    while (number := os.open(os.devnull, os.O_RDWR)) < 3:
+        pass
+    os.close(number)
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode))
 
 
 def _complain(what: object, code: int) -> int:
@@ -212,6 +223,7 @@ def _run(session: Session, request: Request, arguments: argparse.Namespace) -> i
     story = explain(captured)
     if path is not None:
         _show(story, arguments)
+        sys.stdout.flush()
         print(f"rawlab: the capture is in {path}", file=sys.stderr)
     return _verdict(story, outcome, name, arguments)
 

@@ -32,6 +32,8 @@ class End:
     "the connect call that opened it"
     port_is_connects: bool = False
     "the kernel's word on the connecting socket's port is this end's, though no connection came of it"
+    recorded: bool = True
+    "the capture has calls"
     lane: Lane = field(default_factory=Lane)
     base: Serial | None = None
     "the sequence number that stands for 0"

@@ -63,6 +63,8 @@ class Sockets:
 
     def __init__(self, calls: Sequence[Call]) -> None:
         """`calls` in order of entry: the first is number 1."""
+        self.recorded = bool(calls)
+        "whether anyone recorded calls: if not, that there is none proves nothing"
         self._all: dict[tuple[str, int], Socket] = {}
         for n, call in enumerate(calls, 1):
             self._note(n, call)

@@ -77,9 +77,8 @@ def _open(draft: Draft, flow: Flow, sockets: Sockets, hosts: Sequence[str]) -> C
     ends = []
     for address, peer, host, role in ((active, passive, names[0], 0), (passive, active, names[1], 1)):
         candidates = [host] if host else list(hosts)
-        end = End(
-            address=address, host=host or (hosts[role] if role < len(hosts) else str(address)), socket=None
-        )
+        name = host or (hosts[role] if role < len(hosts) else str(address))
+        end = End(address=address, host=name, socket=None, recorded=sockets.recorded)
         accepted = role == 1 and "S" in flags
         end.bind(sockets.end(candidates, address, peer, draft.at_ns, accepted=accepted))
         _tie(end, sockets, candidates, draft.at_ns, peer_is_active=role == 1)

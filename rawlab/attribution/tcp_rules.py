@@ -39,7 +39,7 @@ def _reset(connection: Connection, draft: Draft, sender: End, receiver: End) -> 
         else:
             why = f"no socket listens on port {sender.address.port}"
             why += f": the kernel refuses SYN (packet {provoking.n})"
-        return kernel(why, packets=[provoking])
+        return kernel(why, packets=[provoking], confidence="exact" if sender.recorded else "inferred")
     if (closing := _closing_call(sender, draft.at_ns, "close")) is not None:
         return _reset_after_close(draft, sender, receiver, closing)
     if provoking is not None:

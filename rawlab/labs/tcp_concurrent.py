@@ -21,6 +21,7 @@ def server(c: Calls, lab: Options, sync: Sync) -> None:
             c.close(connfd)
             c.exit(0)
         c.close(connfd)
+    sync.post("the parent has closed")
     c.waitpid(-1)
     c.waitpid(-1)
 
@@ -31,9 +32,9 @@ def client(c: Calls, lab: Options, sync: Sync) -> None:
     c.connect(first, lab.server)
     second = c.socket(lab.domain, SOCK_STREAM, 0)
     c.connect(second, lab.server)
-    c.write(second, b"second")
-    c.read(second, 4096)
-    c.write(first, b"first")
-    c.read(first, 4096)
-    c.close(second)
-    c.close(first)
+    sync.wait("the parent has closed")
+    for sockfd in (second, first):
+        c.write(sockfd, lab.messages[0])
+        c.read(sockfd, 4096)
+        c.read(sockfd, 4096)
+        c.close(sockfd)

@@ -3,10 +3,11 @@ four segments, writes that Nagle's algorithm gathers in one, and with TCP_NODELA
 
 from rawlab.labs.stream import readline, readn, writen
 from rawlab.model.calls import Calls, Sync
-from rawlab.model.constants import IPPROTO_TCP, SOCK_STREAM, TCP_NODELAY, TCP_QUICKACK, any_address
+from rawlab.model.constants import IPPROTO_TCP, SOCK_STREAM, TCP_NODELAY, any_address
 from rawlab.model.lab import Options
 
 PORT = 7
+DELAY_MS = 50  # each way: no acknowledgment is back before the next word is written
 
 
 def server(c: Calls, lab: Options, sync: Sync) -> None:
@@ -17,7 +18,6 @@ def server(c: Calls, lab: Options, sync: Sync) -> None:
     connfd, _ = c.accept(listenfd)
     readline(c, connfd, 80)
     readn(c, connfd, 5000)
-    c.setsockopt(connfd, IPPROTO_TCP, TCP_QUICKACK, 0)
     readn(c, connfd, 9)
     readn(c, connfd, 9)
     c.close(connfd)
@@ -29,10 +29,10 @@ def client(c: Calls, lab: Options, sync: Sync) -> None:
     c.connect(sockfd, lab.server)
     writen(c, sockfd, b"hi\n")
     writen(c, sockfd, b"x" * 5000)
-    c.nanosleep(0.05)
+    c.nanosleep(0.4)
     for word in (b"one", b"two", b"six"):
         writen(c, sockfd, word)
-    c.nanosleep(0.1)
+    c.nanosleep(0.4)
     c.setsockopt(sockfd, IPPROTO_TCP, TCP_NODELAY, 1)
     for word in (b"one", b"two", b"six"):
         writen(c, sockfd, word)

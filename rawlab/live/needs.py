@@ -23,8 +23,12 @@ SETTINGS = {
         "AppArmor restricts user namespaces: sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0"
     ),
 }
-_BLOCKING = {"user/max_user_namespaces": "0", "kernel/unprivileged_userns_clone": "0"}
-_BLOCKING["kernel/apparmor_restrict_unprivileged_userns"] = "1"
+_LIMITS = {f"user/max_{kind}_namespaces": kind for kind in ("pid", "net")}
+SETTINGS |= {
+    name: f"the limit of {kind} namespaces is 0: sudo sysctl {name.replace('/', '.')}=10000"
+    for name, kind in _LIMITS.items()
+}
+_BLOCKING = dict.fromkeys(SETTINGS, "0") | {"kernel/apparmor_restrict_unprivileged_userns": "1"}
 CONTAINER = (
     "in a container: run it with --privileged, "
     "or with --cap-add SYS_ADMIN --cap-add NET_ADMIN --security-opt seccomp=unconfined"

@@ -21,6 +21,7 @@ import os
 import struct
 import time
 from collections.abc import Callable, Sequence
+from itertools import accumulate, pairwise
 from typing import Any
 
 from rawlab.live import libc as c
@@ -231,7 +232,9 @@ class Recorder:
     def sendmsg(self, sockfd: int, dest_addr: Endpoint | None, iov: Sequence[bytes], flags: str = "0") -> int:
         message = Message(name=c.sockaddr(dest_addr) if dest_addr else b"", buffers=list(iov))
         number = c.number(flags)
-        kept = tuple(self._cut(part) for part in iov)
+        whole = self._cut(b"".join(iov))
+        edges = list(accumulate(map(len, iov), initial=0))
+        kept = tuple(whole[first:end] for first, end in pairwise(edges))
         args: Args = [("sockfd", sockfd), ("msg_name", dest_addr), ("msg_iov", kept), ("flags", str(flags))]
         return self._call(
             "sendmsg", args, lambda: _libc.sendmsg(sockfd, ctypes.byref(message.header), number)

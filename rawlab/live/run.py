@@ -20,7 +20,7 @@ from typing import Any
 
 from rawlab import labs
 from rawlab.errors import PermissionMissing
-from rawlab.live import needs
+from rawlab.live import libc, needs
 from rawlab.live.filter import ports_program
 from rawlab.live.network import CLIENT, SERVER, Network, points, sockets_at_work
 from rawlab.live.program import Pipes, start
@@ -86,7 +86,7 @@ class Run:
         try:
             return Network(self.lab.delay_ms)
         except OSError as error:
-            what = error.strerror or str(error)
+            what = f"{str(error.strerror).partition(':')[0]}: {libc.errno_name(error.errno or 0)}"
             raise PermissionMissing(f"a private network is refused ({what}): {needs.why_refused()}") from None
 
     def _ring(self, index: int, name: str) -> Ring:

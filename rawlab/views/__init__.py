@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rawlab.model.story import Story
 from rawlab.views.table import FORMATS as TABLE_FORMATS
 from rawlab.views.table import Style
@@ -17,6 +19,6 @@ def render(story: Story, *, format: str = "simple", tables: str = "both", style:
     whole = {"json": story_json.render, "svg": svg.render}
     if format in whole:
         return whole[format](story)
-    style = style or Style(format=format)
+    style = replace(style or Style(), format=format)
     drawn = {"timeline": table.timeline, "calls": table.calls}
     return "\n\n".join(draw(story, style) for name, draw in drawn.items() if tables in (name, "both"))

@@ -31,6 +31,14 @@ def wiki(text: str) -> str:
     return html.escape(text, quote=False).replace("|", "&#124;")
 
 
+def asciidoc(text: str) -> str:
+    """For AsciiDoc: no cell ends early, nothing is passed through unescaped."""
+    return "".join(_ASCIIDOC.get(character, character) for character in text)
+
+
+_ASCIIDOC = {"|": "{vbar}", "+": "{plus}", "\\": "{backslash}", "{": "\\{", "`": "{backtick}"}
+
+
 def spreadsheet(text: str) -> str:
     """For a cell that a spreadsheet opens: none begins a formula."""
     flat = text.replace("\t", " ").replace("\n", " ")
@@ -58,6 +66,7 @@ _BY_FORMAT: dict[str, Callable[[str], str]] = {
     "pipe": markdown,
     "unsafehtml": html.escape,
     "latex_raw": latex,
+    "asciidoc": asciidoc,
     "tsv": spreadsheet,
     **dict.fromkeys(("mediawiki", "moinmoin", "jira", "textile", "orgtbl", "youtrack"), wiki),
 }

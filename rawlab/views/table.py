@@ -180,6 +180,8 @@ def _width(cell: str) -> int:
 
 def fold(cell: str, width: int) -> str:
     """The cell in lines of that width, broken between words where that can be."""
+    if _width(cell) > width and _width(cell) != max(map(len, cell.split("\n"))):
+        return _fold_wide(cell, width)
     lines = [
         part
         for line in cell.split("\n")
@@ -187,4 +189,14 @@ def fold(cell: str, width: int) -> str:
             textwrap.wrap(line, max(width, 1), break_on_hyphens=False) if len(line) > width else [line]
         )
     ]
+    return "\n".join(lines)
+
+
+def _fold_wide(cell: str, width: int) -> str:
+    """A cell with characters that take no column or two, broken wherever it is full."""
+    lines = [""]
+    for character in cell:
+        if character == "\n" or wcswidth(lines[-1] + character) > width:
+            lines.append("")
+        lines[-1] += character.strip("\n")
     return "\n".join(lines)
