@@ -19,7 +19,7 @@ own. An example, in bytes from a block's start: two UDP frames of 60 bytes.
     248  EPB head                 type 6, length 104, ...           |  (216 to 276) covers
     276  frame 1
     336  epb_flags option, opt_endofopt, length 104                              <- the run ends at 352
-
+Where the headers of a block differ in nothing but nanoseconds, as in a flood, one seam is made for all.
 An EPB is as long as its frame is far from the next. The filler's code is of the range that pcapng keeps
 for local use (0x8000 and up), so readers skip it; it and all padding are zeros, so that nothing stale
 leaks from the ring into a file. Integers are in the machine's byte order; so must the section header's be.
@@ -41,6 +41,8 @@ import numpy.typing as npt
 
 Offsets: TypeAlias = npt.NDArray[np.int64]
 """Positions in the ring, in words of 4 bytes."""
+Run: TypeAlias = tuple[int, int, int, int]
+"""Where the first and the last frame of a run begin, where the last one stops (words); its epb_flags."""
 
 # <linux/if_packet.h>, <linux/if_ether.h>, <linux/filter.h>: what the socket module does not name.
 SOL_PACKET, SO_ATTACH_FILTER = 263, 26
@@ -54,7 +56,7 @@ SNAPLEN: Final = 262_144
 RESERVE: Final = 2
 """PACKET_RESERVE in bytes: after a 14-byte link header the kernel puts a frame at 82 + this: 4-aligned."""
 
-WORD, EPB_TYPE, EPB_HEAD, EPB_FLAGS = 4, 6, 28, 2
+WORD, EPB_TYPE, EPB_HEAD, EPB_FLAGS, NANO = 4, 6, 28, 2, 1_000_000_000
 FILLER: Final = 0xF111
 """The code of the option that covers what is left of the kernel's header; of pcapng's local-use range."""
 
@@ -92,22 +94,6 @@ class Statistics:
     """frames put into the ring"""
     dropped: int
     """frames that found no free block"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Frames:
-    """The frames of one block, one array element each."""
-
-    data: Offsets
-    """where the frame's first byte is, or will be"""
-    captured: npt.NDArray[np.int64]
-    """bytes kept"""
-    original: npt.NDArray[np.uint32]
-    """bytes on the wire"""
-    flags: npt.NDArray[np.uint32]
-    """epb_flags"""
-    stamps: npt.NDArray[np.uint64]
-    """nanoseconds since 1970"""
 
 
 class Ring:
@@ -283,8 +269,7 @@ class Patcher:
         self._addresses = self._records("V12")
         # Scratch for one block, with all that never changes already in it. A frame takes 64 bytes or more.
         self._seam = np.zeros(block_size // 64, SEAM)
-        constant = ["flags_code", "flags_length", "type", "interface"]
-        self._seam[constant] = EPB_FLAGS, 4, EPB_TYPE, interface_id
+        self._seam[["flags_code", "flags_length", "type", "interface"]] = EPB_FLAGS, 4, EPB_TYPE, interface_id
         self._lead = np.zeros(block_size // 64, LEAD)
         self._lead["code"] = FILLER
 
@@ -308,92 +293,108 @@ class Patcher:
         _status, count, first = DESCRIPTOR.unpack_from(self._memory, start)
         if not count:
             return []
-        frames = self._read(self._chain((start + first) // WORD, count, stop // WORD))
-        ends = frames.data + (frames.captured + 3 >> 2)
-        self._write(frames, ends)
-        return self._finish(frames, int(ends[-1]) * WORD, stop)
+        first, stop_word = (start + first) // WORD, stop // WORD
+        step = int(self._words[first]) // WORD  # to the next header, and if all are alike to each one
+        headers = self._headers[first : min(first + step * count, stop_word) : step or 1].copy().view(HEADER)
+        if headers.size == count > 1 and (times := times_if_alike(headers)) is not None:
+            run = self._write_alike(headers[0], first, times)
+        else:
+            run = self._write_each(self._chain(first, count, stop_word))
+        return self._finish(*run, stop)
 
     def _chain(self, first: int, count: int, stop: int) -> Offsets:
-        """Where the `count` headers are: two guesses, each proved by every tp_next_offset, else a walk."""
+        """Where the `count` headers are: a guess, proved by every tp_next_offset, else a walk."""
         words = self._words
-        step = int(words[first]) // WORD
-        even = first + step * np.arange(count)
-        if even[-1] < stop and (words[first : even[-1] : step or 1] == step * WORD).all():
-            return even
         # Headers are 8-aligned, and tp_mac with tp_net (word 6) is nearly always the same for all.
-        alike = first + 2 * np.flatnonzero(words[first + 6 : stop : 2] == words[first + 6])
-        if alike.size == count and (words[alike[:-1]] == np.diff(alike) * WORD).all():
-            return alike
+        guess = first + 2 * np.flatnonzero(words[first + 6 : stop : 2] == words[first + 6])
+        if guess.size == count and (words[guess[:-1]] == np.diff(guess) * WORD).all():
+            return guess
         chain, link = [first], self._memory.cast("I")
         for _ in range(count - 1):
             chain.append(chain[-1] + link[chain[-1]] // WORD)
         return np.array(chain)
 
-    def _read(self, at: Offsets) -> Frames:
-        """All that is needed of the kernel's headers, which `_write` overwrites."""
+    def _write_alike(self, header: Any, at: int, times: npt.NDArray[np.uint64]) -> Run:
+        """What `_write_each` does, for frames with headers alike from `at` on."""
+        stride, captured = int(header["tp_next_offset"]), int(header["tp_snaplen"])
+        size, first = captured + 3 >> 2, at + int(header["tp_mac"]) // WORD
+        last, gap = first + stride // WORD * (times.size - 1), stride - size * WORD
+        lead, seam, flags = self._lead[:1], self._seam[:1], int(DIRECTION[header["sll_pkttype"]])
+        lead["length"] = gap - (EPB_HEAD + TAIL.size + 4)
+        seam["length_before"] = seam["length"] = stride
+        seam["flags"], seam["captured"], seam["original"] = flags, captured, header["tp_len"]
+        # The gap before the first frame is the kernel's header too, and at most 4 bytes of the block's descriptor.
+        gaps = np.ndarray((times.size,), f"V{gap}", self._memory, first * WORD - gap, (stride,))
+        gaps[:] = np.void(lead.tobytes()[: gap - SEAM.itemsize] + seam.tobytes())
+        heads = np.ndarray((times.size, 7 + size), "=u4", self._memory, first * WORD - EPB_HEAD, (stride, WORD))
+        heads[:, 3], heads[:, 4] = times >> 32, times
+        if captured & 3:
+            heads[:, -1] &= KEPT[captured & 3]
+        return first, last, last + size, flags
+
+    def _write_each(self, at: Offsets) -> Run:
+        """Everything around the frames of the headers at `at`, but the last EPB's end."""
         headers = self._headers[at].view(HEADER)
-        mac = headers["tp_mac"]
-        frames = Frames(
-            data=at + (mac >> 2),
-            captured=headers["tp_snaplen"].astype(np.int64),
-            original=headers["tp_len"],
-            flags=DIRECTION.take(headers["sll_pkttype"]),
-            stamps=headers["tp_sec"].astype(np.uint64) * 1_000_000_000 + headers["tp_nsec"],
-        )
-        if (mac & 3).any():
-            self._straighten(frames, mac & 3)
+        data, flags = at + (headers["tp_mac"] >> 2), DIRECTION[headers["sll_pkttype"]]
+        if (headers["tp_mac"] & 3).any():
+            self._straighten(headers, data)
         if (headers["tp_status"] & TP_STATUS_VLAN_VALID).any():
-            tagged = np.flatnonzero(headers["tp_status"] & TP_STATUS_VLAN_VALID)
-            self._retag(frames, tagged, headers[tagged])
-        return frames
-
-    def _straighten(self, frames: Frames, excess: npt.NDArray[np.integer]) -> None:
-        """Move down to a word's start, one by one, frames of a link without a 14-byte header (tun)."""
-        for to, size, extra in zip(frames.data * WORD, frames.captured, excess, strict=True):
-            self._memory[to : to + size] = self._memory[to + extra : to + extra + size]
-
-    def _retag(self, frames: Frames, which: Offsets, headers: npt.NDArray[Any]) -> None:
-        """Put back the VLAN tags that the kernel took out: the two addresses move down by its 4 bytes."""
-        known = headers["tp_status"] & TP_STATUS_VLAN_TPID_VALID
-        tpid = np.where(known, headers["tp_vlan_tpid"], ETH_P_8021Q).astype(np.uint32)
-        tags = (tpid << 16 | headers["tp_vlan_tci"]).astype(">u4").view("=u4")
-        data = frames.data[which]
-        self._addresses[data - 1] = self._addresses[data]
-        self._words[data + 2] = tags
-        frames.data[which] -= 1
-        frames.captured[which] = np.minimum(frames.captured[which] + WORD, self._snaplen)
-        frames.original[which] += WORD
-
-    def _write(self, frames: Frames, ends: Offsets) -> None:
-        """Everything around the frames of a block, whose padded data stop at `ends`, but the last tail."""
-        data, count = frames.data, frames.data.size
-        if (rest := frames.captured & 3).any():
+            self._retag(headers, data)
+        captured = headers["tp_snaplen"].astype(np.int64)
+        ends = data + (captured + 3 >> 2)
+        if (rest := captured & 3).any():
             self._words[ends - 1] &= KEPT[rest]
-
-        lead = self._lead[: count - 1]
+        lead, seam = self._lead[: data.size - 1], self._seam[: data.size]
         lead["length"] = (data[1:] - ends[:-1]) * WORD - (EPB_HEAD + TAIL.size + 4)
         self._leads[ends[:-1]] = lead.view(self._leads.dtype)
-
         # An EPB is as long as its frame is far from the next; the seam of frame i ends EPB i - 1.
-        seam = self._seam[:count]
         seam["length"][:-1] = seam["length_before"][1:] = (data[1:] - data[:-1]) * WORD
-        seam["length"][-1] = EPB_HEAD + (ends[-1] - data[-1]) * WORD + TAIL.size
-        seam["flags"][1:] = frames.flags[:-1]
-        seam["high"], seam["low"] = frames.stamps >> 32, frames.stamps
-        seam["captured"], seam["original"] = frames.captured, frames.original
+        seam["flags"][1:] = flags[:-1]
+        times = headers["tp_sec"].astype(np.uint64) * NANO + headers["tp_nsec"]
+        seam["high"], seam["low"] = times >> 32, times
+        seam["captured"], seam["original"] = captured, headers["tp_len"]
         self._seams[data - SEAM.itemsize // WORD] = seam.view(self._seams.dtype)
+        return int(data[0]), int(data[-1]), int(ends[-1]), int(flags[-1])
 
-    def _finish(self, frames: Frames, end: int, stop: int) -> list[memoryview]:
+    def _straighten(self, headers: npt.NDArray[Any], data: Offsets) -> None:
+        """Move down to a word's start, one by one, frames of a link without a 14-byte header (tun)."""
+        for to, size, extra in zip(data * WORD, headers["tp_snaplen"], headers["tp_mac"] & 3, strict=True):
+            self._memory[to : to + size] = self._memory[to + extra : to + extra + size]
+
+    def _retag(self, headers: npt.NDArray[Any], data: Offsets) -> None:
+        """Put back the VLAN tags that the kernel took out: the two addresses move down by its 4 bytes."""
+        which = np.flatnonzero(headers["tp_status"] & TP_STATUS_VLAN_VALID)
+        tagged = headers[which]
+        tpid = np.where(tagged["tp_status"] & TP_STATUS_VLAN_TPID_VALID, tagged["tp_vlan_tpid"], ETH_P_8021Q)
+        self._addresses[data[which] - 1] = self._addresses[data[which]]
+        self._words[data[which] + 2] = (tpid.astype(np.uint32) << 16 | tagged["tp_vlan_tci"]).astype(">u4").view("=u4")
+        data[which] -= 1
+        headers["tp_snaplen"][which] = np.minimum(tagged["tp_snaplen"] + WORD, self._snaplen)
+        headers["tp_len"][which] += WORD
+
+    def _finish(self, first: int, last: int, end: int, flags: int, stop: int) -> list[memoryview]:
         """End the last EPB, in place if the block has room for it; the runs."""
-        first, last = (int(frames.data[i]) * WORD - EPB_HEAD for i in (0, -1))
-        tail = TAIL.pack(EPB_FLAGS, 4, frames.flags[-1], 0, end - last + TAIL.size)
+        begin, final, end = first * WORD - EPB_HEAD, last * WORD - EPB_HEAD, end * WORD
+        self._words[last - 6] = length = end - final + TAIL.size
+        tail = TAIL.pack(EPB_FLAGS, 4, flags, 0, length)
         if end + TAIL.size <= stop:
             self._memory[end : end + TAIL.size] = tail
-            return [self._memory[first : end + TAIL.size]]
-        copied = memoryview(bytes(self._memory[last:end]) + tail)
-        return [self._memory[first:last], copied] if first < last else [copied]
+            return [self._memory[begin : end + TAIL.size]]
+        copied = memoryview(bytes(self._memory[final:end]) + tail)
+        return [self._memory[begin:final], copied] if begin < final else [copied]
 
     def close(self) -> None:
         """Let go of the ring's memory."""
         del self._words, self._headers, self._seams, self._leads, self._addresses
         self._memory.release()
+
+
+def times_if_alike(headers: npt.NDArray[Any]) -> npt.NDArray[np.uint64] | None:
+    """The frames' times in nanoseconds, if their headers are alike but for tp_nsec and ask for no work of their own."""
+    if headers["tp_mac"][0] & 3 or headers["tp_status"][0] & TP_STATUS_VLAN_VALID:
+        return None
+    times = headers["tp_nsec"] + headers["tp_sec"][0].astype(np.uint64) * NANO
+    headers["tp_nsec"] = 0
+    headers["tp_next_offset"][-1] = headers["tp_next_offset"][0]  # The last one leads nowhere.
+    words = headers.view("=u4").reshape(headers.size, -1)
+    return None if (words[1:] != words[:-1]).any() else times

@@ -30,6 +30,7 @@ def main() -> NoReturn:
     """Waits for the request, enters the namespaces, and watches over the stage."""
     control = socket.socket(fileno=int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy's threads would cost start-up, and do not survive fork
     try:
         request, descriptor = _receive(control)
         _enter(private=not request["loopback"])

@@ -1,5 +1,5 @@
 """The capture ring against the real kernel, each test in a network namespace of its own with a veth pair
-(left, right); and its arithmetic against blocks laid out by hand, which needs no privilege."""
+(left, right). Its arithmetic is in test_patcher.py."""
 
 from __future__ import annotations
 
@@ -14,15 +14,13 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from rawlab.live.ring import FILLER, Patcher, Ring, Statistics, map_blocks
+from rawlab.live.ring import Patcher, Ring, Statistics, map_blocks
+from tests.live.epbs import Packet, walk
 
 CLONE_NEWNET = 0x40000000
 PAGE = 4096
@@ -61,53 +59,6 @@ def link() -> Iterator[socket.socket]:
 def frame(size: int, *, to: bytes = TO_RIGHT, tag: bytes = b"") -> bytes:
     """A frame of `size` bytes with random contents."""
     return (to + FROM_LEFT + tag + TYPE + os.urandom(size))[:size]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Packet:
-    """What one Enhanced Packet Block says."""
-
-    data: bytes
-    original: int
-    stamp: int
-    flags: int | None
-
-
-def walk(run: bytes) -> Iterator[Packet]:
-    """Every EPB of a run; fails on any byte that is not what pcapng wants, or that we can't account for."""
-    at = 0
-    while at < len(run):
-        kind, length, _interface, high, low, captured, original = struct.unpack_from("=7I", run, at)
-        assert kind == 6
-        assert length % 4 == 0
-        assert struct.unpack_from("=I", run, at + length - 4) == (length,)
-        padded = at + 28 + (captured + 3 & ~3)
-        assert not any(run[at + 28 + captured : padded])
-        options = dict(walk_options(run[padded : at + length - 4]))
-        assert not any(options.pop(FILLER, b"")), "stale bytes in the filler"
-        flags = options.pop(2, None)
-        assert not options
-        yield Packet(
-            data=run[at + 28 : at + 28 + captured],
-            original=original,
-            stamp=high << 32 | low,
-            flags=struct.unpack("=I", flags)[0] if flags else None,
-        )
-        at += length
-    assert at == len(run)
-
-
-def walk_options(area: bytes) -> Iterator[tuple[int, bytes]]:
-    """The options of a block, which must end in opt_endofopt and fill the area."""
-    at = 0
-    while True:
-        code, length = struct.unpack_from("=HH", area, at)
-        if code == 0:
-            assert (length, at + 4) == (0, len(area))
-            return
-        yield code, area[at + 4 : at + 4 + length]
-        assert not any(area[at + 4 + length : at + 4 + (length + 3 & ~3)])
-        at += 4 + (length + 3 & ~3)
 
 
 def drain(ring: Ring) -> bytes:
@@ -248,11 +199,12 @@ def test_taken_blocks_stay(link: socket.socket) -> None:
             bytes(runs[0])
 
 
-def test_vlan(link: socket.socket) -> None:
-    """Tags that the kernel takes out of frames are back in place: 802.1Q, 802.1ad, both, none."""
+@pytest.mark.parametrize("alike", [False, True])
+def test_vlan(link: socket.socket, alike: bool) -> None:
+    """Tags that the kernel takes out of frames are back in place: 802.1Q, 802.1ad, both, none; or all the same."""
     tags = [b"\x81\x00\x20\x07", b"", b"\x88\xa8\x0f\xff", b"\x88\xa8\x00\x01\x81\x00\x00\x02"]
     with Ring("right") as ring, Ring("left") as left:
-        sent = send(link, [frame(60 + i % 50, tag=tags[i % 4]) for i in range(400)])
+        sent = send(link, [frame(60 + i % 50, tag=tags[i % 4]) for i in ([0] * 400 if alike else range(400))])
         packets = captured(ring)
         assert [packet.data for packet in captured(left)] == sent
     assert [packet.data for packet in packets] == sent
@@ -407,49 +359,3 @@ def test_less_memory_than_asked() -> None:
     kernel.limit = 0
     with pytest.raises(OSError, match="no"):
         map_blocks(kernel, 128, PAGE, 10)
-
-
-def lay_out(frames: list[tuple[int, int]]) -> tuple[bytearray, list[bytes], int]:
-    """A block as the kernel lays it out, every gap stale, from sizes and tp_macs, as far as they fit;
-    the frames; where the free room begins."""
-    memory, laid, at, header = bytearray(b"\xee" * PAGE), [], 48, 0
-    for size, mac in frames:
-        room = mac + size + 7 & ~7
-        if at + room >= PAGE:  # as in __packet_lookup_frame_in_block
-            break
-        data = bytes(i % 251 + 1 for i in range(size))
-        struct.pack_into("=6I2H", memory, at, room, 1, 2, size, size, 1, mac, mac + 14)
-        memory[at + 58] = 0
-        memory[at + mac : at + mac + size] = data
-        laid.append(data)
-        header, at = at, at + room
-    struct.pack_into("=I", memory, header, 0)
-    struct.pack_into("=5I", memory, 0, 1, 48, 1, len(laid), 48)
-    return memory, laid, at
-
-
-def patched(memory: bytearray) -> list[bytes]:
-    """The frames of the first block, rewritten."""
-    runs = Patcher(memory, PAGE, 0, 262_144).patch(0)
-    packets = [packet for run in runs for packet in walk(bytes(run))]
-    assert {(packet.stamp, packet.flags) for packet in packets} <= {(1_000_000_002, 0b00101)}
-    return [packet.data for packet in packets]
-
-
-@given(st.lists(st.tuples(st.integers(1, 200) | st.just(60), st.sampled_from([84, 98, 80, 76])), max_size=50))
-def test_any_block(frames: list[tuple[int, int]]) -> None:
-    """Whatever sizes and link headers the frames of a block have, they are what comes out."""
-    memory, laid, _end = lay_out(frames)
-    assert patched(memory) == laid
-
-
-@pytest.mark.parametrize("room", [8, 16, 24])
-@pytest.mark.parametrize("before", [0, 3])
-def test_full_block(before: int, room: int) -> None:
-    """A block with no room after its last frame is whole, and the next block untouched."""
-    start = lay_out([(60, 84)] * before)[2]
-    memory, laid, end = lay_out([(60, 84)] * before + [(PAGE - room - start - 84, 84)])
-    assert (len(laid), end) == (before + 1, PAGE - room)
-    memory += b"\xee" * PAGE
-    assert patched(memory) == laid
-    assert memory[PAGE:] == b"\xee" * PAGE
