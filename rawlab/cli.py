@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+import signal
 import sys
 
 from rawlab import __version__
@@ -30,6 +31,8 @@ _MOST_ROWS = 1000  # on a terminal, unless --full
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; its exit code."""
     _fill_standard_streams()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the launcher ignores it while Python starts
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - `>&-`: for the process's life
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="replace")  # a terminal that has no arrows shows a question mark
@@ -82,7 +85,7 @@ def _list(arguments: argparse.Namespace) -> int:
     from rawlab import labs
 
     for lab in map(labs.lab, labs.NAMES):
-        print(lab.name if arguments.names else f"{lab.name:<22}{lab.shows}\n{'':<22}{lab.look_at}")
+        print(lab.name if arguments.names else f"{lab.name:<24}{lab.shows}\n{'':<24}{lab.look_at}")
     return 0
 
 
@@ -158,6 +161,10 @@ def _capture_all(arguments: argparse.Namespace) -> int:
     from rawlab.live import interpreter
 
     folder = arguments.output or "."
+    if not os.path.isdir(folder):
+        raise UsageError(f"{folder}: is no folder; --all wants an existing one, named by -o")
+    if arguments.lo:
+        raise UsageError("--all runs on the private hosts: leave --lo out")
     options = [option for option in ("force", "ipv6") if getattr(arguments, option)]
     chosen = [lab for lab in map(labs.lab, labs.NAMES) if lab.ipv6 or not arguments.ipv6]
     worst = 0
@@ -273,6 +280,8 @@ def _read_input(name: str) -> bytes:
     from rawlab import store
 
     if name == "-":
+        if sys.stdin.isatty():
+            print("rawlab: reading a capture from standard input; ^D ends it, ^C gives up", file=sys.stderr)
         data = sys.stdin.buffer.read()
     else:
         data = store.read_file(name)
@@ -341,8 +350,27 @@ def _doctor(arguments: argparse.Namespace) -> int:
 def _completion(arguments: argparse.Namespace) -> int:
     import shtab
 
-    print(shtab.complete(parser(), shell=arguments.shell))
+    whole = parser()
+    _offer(whole)
+    print(shtab.complete(whole, shell=arguments.shell))
     return 0
+
+
+def _offer(whole: argparse.ArgumentParser) -> None:
+    """Tells the parser what a shell may offer for each word: labs, topics, formats, files."""
+    import shtab
+
+    from rawlab import labs, topics
+    from rawlab.views import FORMATS
+
+    words = {"lab": labs.NAMES, "what": topics.NAMES, "format": FORMATS}
+    commands = next(action.choices for action in whole._actions if isinstance(action.choices, dict))
+    for command in commands.values():
+        for action in command._actions:
+            if action.dest in words:
+                action.choices = words[action.dest]
+            elif action.dest in ("file", "output"):
+                action.complete = shtab.FILE
 
 
 _COMMANDS = {

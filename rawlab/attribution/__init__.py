@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rawlab.attribution import datagrams, neighbours, tcp
 from rawlab.attribution.calls import Links, link
+from rawlab.attribution.connection import Connection
 from rawlab.attribution.lanes import Lane
 from rawlab.attribution.pairing import Decode, pair
 from rawlab.attribution.sockets import Sockets
@@ -27,11 +28,12 @@ def tell(timeline: Timeline, decode: Decode) -> Story:
     neighbours.attribute(drafts)
     received = datagrams.attribute(drafts, sockets)
     connections = tcp.attribute(drafts, sockets, hosts)
-    links = link(timeline.calls, drafts, connections, received)
-    alone = _lone_lanes(timeline.calls, links)
+    links = link(timeline.calls, drafts, connections, received, sockets.polled)
+    alone = _lone_lanes(timeline.calls, links, sockets)
+    only = connections[0] if len(connections) == 1 else None
     stories = []
     for n, (call, mine) in enumerate(zip(timeline.calls, links, strict=True), 1):
-        before, then = (_states(call, mine, alone, at_ns, hosts) for at_ns in _span(call))
+        before, then = (_states(call, mine, alone, only, at_ns, hosts) for at_ns in _span(call))
         stories.append(
             CallStory(
                 n=n,
@@ -52,18 +54,30 @@ def _span(call: Call) -> tuple[int, int]:
 
 
 def _states(
-    call: Call, mine: Links, alone: dict[tuple[str, int], Lane], at_ns: int, hosts: Sequence[str]
+    call: Call,
+    mine: Links,
+    alone: dict[tuple[str, int], Lane],
+    only: Connection | None,
+    at_ns: int,
+    hosts: Sequence[str],
 ) -> States:
-    """Each host's state at that time: the connection's, else the socket's own and None for the other host."""
+    """Each host's state at that time: the connection's, else the socket's own and None for the other host.
+
+    A call on no TCP socket (nanosleep, a raw socket's) tells of the only connection, once that has begun.
+    """
     accepting = call.name == "accept" and at_ns == call.entered_ns
     if mine.connection is not None and not accepting:
         return mine.connection.states(at_ns)
     inode = call.socket if call.socket is not None else call.new_socket
     lane = alone.get((call.host, inode)) if inode is not None else None
+    if lane is None and only is not None and only.drafts[0].at_ns <= at_ns:
+        return only.states(at_ns)
     return tuple((host, lane.at(at_ns).value if lane and host == call.host else None) for host in hosts)
 
 
-def _lone_lanes(calls: Sequence[Call], links: Sequence[Links]) -> dict[tuple[str, int], Lane]:
+def _lone_lanes(
+    calls: Sequence[Call], links: Sequence[Links], sockets: Sockets
+) -> dict[tuple[str, int], Lane]:
     """The states of the sockets that are no connection's end: closed, listening, closed again."""
     lanes: dict[tuple[str, int], Lane] = {}
     for call, mine in zip(calls, links, strict=True):
@@ -74,6 +88,6 @@ def _lone_lanes(calls: Sequence[Call], links: Sequence[Links]) -> dict[tuple[str
             continue
         if call.name == "listen":
             lane.apply(TcpEvent.PASSIVE_OPEN, _span(call)[1])
-        elif call.name == "close":
+        elif call.name == "close" and sockets.is_last_close(call):
             lane.apply(TcpEvent.CLOSE, _span(call)[1])
     return lanes

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from rawlab.attribution.connection import Connection, End, segment_of
+from rawlab.attribution.connection import Connection, End, arrival_ns, segment_of
 from rawlab.attribution.pairing import Draft
 from rawlab.attribution.sockets import RECEIVERS, Socket
 from rawlab.model.event import Call
@@ -27,10 +27,12 @@ def link(
     drafts: Sequence[Draft],
     connections: Sequence[Connection],
     received: Mapping[int, list[Draft]],
+    polled: Mapping[tuple[str, int], Sequence[tuple[int, Call, str]]],
 ) -> list[Links]:
     """For each call the packets it sent (by the packets' causes) and those whose arrival it waited for.
 
-    `received`: for each call that took a datagram, its packets.
+    `received`: for each call that took a datagram, its packets. `polled`: for each socket the polls that found
+    it ready.
     """
     links = [Links(waited_for=received.get(n, [])) for n in range(1, len(calls) + 1)]
     for draft in drafts:
@@ -41,6 +43,10 @@ def link(
         for end, other in (connection.ends, connection.ends[::-1]):
             if end.socket is not None:
                 _link_end(links, connection, end, other, end.socket)
+                for n, call, events in polled.get((end.socket.host, end.socket.inode), ()):
+                    mine = links[n - 1]
+                    mine.connection, mine.end = connection, end
+                    mine.waited_for += _made_ready(connection, end, other, n, call, events)
             elif end.connect is not None:
                 mine = links[end.connect[0] - 1]
                 mine.connection, mine.end = connection, end
@@ -69,8 +75,10 @@ def _is_reset_of(draft: Draft, other: End, connection: Connection) -> bool:
 
 def _answer(connection: Connection, other: End, connect: Call) -> list[Draft]:
     """What the other side answered to SYN, SYN-ACK or RST, and arrived; a connect that must not wait did not."""
-    if connect.errno == "EINPROGRESS":
-        return []
+    return [] if connect.errno == "EINPROGRESS" else _first_answer(connection, other)
+
+
+def _first_answer(connection: Connection, other: End) -> list[Draft]:
     answers = (
         draft
         for draft in connection.drafts[:64]
@@ -79,6 +87,21 @@ def _answer(connection: Connection, other: End, connect: Call) -> list[Draft]:
         and not {"S", "R"}.isdisjoint(segment_of(draft).flags)
     )
     return list(islice(answers, 1))
+
+
+def _made_ready(connection: Connection, end: End, other: End, n: int, call: Call, events: str) -> list[Draft]:
+    """The packets without which poll would not have returned these events."""
+    made: list[Draft] = []
+    if "POLLOUT" in events and end.connect is not None and end.connect[1].errno == "EINPROGRESS":
+        made += _first_answer(connection, other)
+    if "POLLPRI" in events:
+        taken = next((octet for reader, octet in end.read.urgent.items() if reader > n), None)
+        made += end.bringers(taken + 1, taken + 2) if taken is not None else []
+    if "POLLIN" in events:
+        made += end.bringers(end.read.before(n) + 1, end.read.before(n) + 2)
+    if "POLLERR" in events or "POLLHUP" in events:
+        made = made or [draft for draft in connection.drafts if _is_reset_of(draft, other, connection)][:1]
+    return [draft for draft in made if arrival_ns(draft) <= (call.returned_ns or call.entered_ns)]
 
 
 def _handshake_end(connection: Connection, other: End) -> list[Draft]:

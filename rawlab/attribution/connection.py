@@ -47,6 +47,8 @@ class End:
     spans: list[tuple[int, int, Draft]] = field(default_factory=list)
     "(first, end, packet) of what it sent for the first time, in order"
     syn: Draft | None = None
+    answers: bool = False
+    "it sends SYN-ACK, now or later"
     answered: bool = False
     "it has sent SYN-ACK"
     fin: Draft | None = None

@@ -147,7 +147,7 @@ def _is_raw_of(datagram: Datagram, data: bytes, call: Call, socket: Socket) -> b
         return False
     if datagram.ip.protocol == 58:  # the kernel fills in ICMPv6's checksum (RFC 3542 section 3.1)
         return _begins_alike(datagram.payload[:2] + datagram.payload[4:], payload[:2] + payload[4:])
-    return len(payload) > 0 and _begins_alike(datagram.payload, payload)
+    return _begins_alike(datagram.payload, payload)
 
 
 def _begins_alike(seen: bytes | bytearray, recorded: bytes) -> bool:
@@ -165,12 +165,14 @@ def _target(call: Call, socket: Socket) -> Endpoint | None:
 def _claim(datagram: Datagram, n: int, call: Call, socket: Socket) -> None:
     """Every part is this call's, with the octets that it carries."""
     header = _UDP_HEADER if socket.type == "SOCK_DGRAM" else 0
+    if socket.includes_header:  # what was written begins with the IP header, which is no payload
+        header = -((call.result or 0) - len(datagram.payload))
     size = call.result or 0
     for part in datagram.parts:
         ip = part.facts.ip
         assert ip is not None
         length = ip.payload[1] - ip.payload[0]
-        first = max(ip.fragment_offset - header, 0)
+        first = max(ip.fragment_offset - header, 0) if header >= 0 or ip.fragment_offset else 0
         end = min(max(ip.fragment_offset + length - header, 0), size)
         part.cause = Cause(
             kind="call",
@@ -183,8 +185,9 @@ def _claim(datagram: Datagram, n: int, call: Call, socket: Socket) -> None:
 
 def _reason(datagram: Datagram, part: Draft, n: int, call: Call, socket: Socket, carried: int) -> str:
     if socket.type == "SOCK_RAW":
-        whose = "the whole packet, its IP header too, is" if socket.includes_header else "all behind the IP header is"
-        return f"{whose} what {call.name} (call {n}) wrote"
+        if socket.includes_header:
+            return f"the whole packet is what {call.name} (call {n}) wrote, but for the IP checksum (raw(7))"
+        return f"all behind the IP header is what {call.name} (call {n}) wrote"
     size = call.result or 0
     if len(datagram.parts) > 1:
         number = datagram.parts.index(part) + 1

@@ -69,6 +69,10 @@ class Sockets:
         for n, call in enumerate(calls, 1):
             self._note(n, call)
         self._find_last_closes(calls)
+        self.polled: dict[tuple[str, int], list[tuple[int, Call, str]]] = defaultdict(list)
+        "for each socket, by host and inode, the polls that found it ready: (n, call, 'POLLIN')"
+        for n, call, inode, events in _polled(calls):
+            self.polled[call.host, inode].append((n, call, events))
         self._ends: dict[tuple[str, Endpoint, Endpoint], list[Socket]] = defaultdict(list)
         self._listeners: dict[tuple[str, int], list[Socket]] = defaultdict(list)
         for found in self._all.values():
@@ -118,6 +122,11 @@ class Sockets:
     def _socket(self, host: str, inode: int, at_ns: int) -> Socket:
         return self._all.setdefault((host, inode), Socket(host=host, inode=inode, made_ns=at_ns))
 
+    def is_last_close(self, call: Call) -> bool:
+        """Whether no process held the call's socket any more when it was done."""
+        found = self._all.get((call.host, call.socket)) if call.socket is not None else None
+        return found is not None and found.last_close is not None and found.last_close[1] is call
+
     def __iter__(self) -> Iterator[Socket]:
         return iter(self._all.values())
 
@@ -156,6 +165,26 @@ class Sockets:
             if call.entered_ns <= at_ns <= (call.returned_ns or at_ns)
         ]
         return found[0] if len(found) == 1 else None
+
+
+def _polled(calls: Sequence[Call]) -> Iterator[tuple[int, Call, int, str]]:
+    """(n, call, inode, events) of each descriptor that a poll found ready: poll names no socket but by those."""
+    behind: dict[tuple[str, int, int], int] = {}  # (host, pid, descriptor): inode
+    for n, call in enumerate(calls, 1):
+        if call.errno is not None:
+            continue
+        if call.new_socket is not None and call.result is not None:
+            behind[call.host, call.pid, call.result] = call.new_socket
+        elif call.name == "dup" and call.socket is not None and call.result is not None:
+            behind[call.host, call.pid, call.result] = call.socket
+        elif call.name == "fork" and call.result is not None:
+            mine = [(fd, inode) for (host, pid, fd), inode in behind.items() if (host, pid) == (call.host, call.pid)]
+            behind |= {(call.host, call.result, fd): inode for fd, inode in mine}
+        elif call.name == "poll" and isinstance(ready := dict(call.args).get("ready"), tuple):
+            for pair in ready:
+                fd, events = pair if isinstance(pair, tuple) and len(pair) == 2 else (None, None)
+                if isinstance(fd, int) and (found := behind.get((call.host, call.pid, fd))) is not None:
+                    yield n, call, found, str(events)
 
 
 class Ranges:

@@ -9,14 +9,14 @@ What does *not* belong here: what a call did (`calls`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 from rawlab.attribution.connection import Connection, End, arrival_ns, segment_of
 from rawlab.attribution.lanes import Lane
 from rawlab.attribution.pairing import UNKNOWN, Draft
 from rawlab.attribution.sockets import Sockets
-from rawlab.attribution.tcp_rules import cause_of
+from rawlab.attribution.tcp_rules import cause_of, closing_call
 from rawlab.model.address import Endpoint, Flow
 from rawlab.model.facts import TcpSegment
 from rawlab.model.states import TcpEvent, TcpState
@@ -33,6 +33,8 @@ def attribute(drafts: Sequence[Draft], sockets: Sockets, hosts: Sequence[str]) -
         _walk(connection)
         for draft in connection.drafts:
             draft.states = connection.states(draft.at_ns)
+            sender, receiver = connection.direction(draft)
+            draft.sender, draft.receiver = draft.sender or sender.host, draft.receiver or receiver.host
     return found
 
 
@@ -120,30 +122,40 @@ def _find_listening(connection: Connection) -> None:
 
 
 def _walk(connection: Connection) -> None:
-    """Departures and arrivals in order of time."""
-    for _, kind, draft in sorted(
-        _moments(connection.drafts), key=lambda moment: (moment[0], moment[1], moment[2].n)
-    ):
+    """Departures, arrivals, and the calls that move a state by themselves, in order of time."""
+    for draft in connection.drafts:
+        if {"S", "A"} <= set(segment_of(draft).flags):
+            connection.direction(draft)[0].answers = True
+    for at_ns, _, _, moment in sorted(_moments(connection), key=lambda moment: moment[:3]):
+        moment(at_ns)
+
+
+def _moments(connection: Connection) -> Iterator[tuple[int, int, int, Callable[[int], None]]]:
+    """(time, rank, packet, what happens); what was seen at one place only departs and arrives there."""
+    for draft in connection.drafts:
         sender, receiver = connection.direction(draft)
-        if kind == 0:
-            _depart(connection, draft, sender, receiver)
-        else:
-            _arrive(draft, sender, receiver)
-
-
-def _moments(drafts: Iterable[Draft]) -> Iterator[tuple[int, Literal[0, 1], Draft]]:
-    """(time, 0 departure or 1 arrival, packet); what was seen at one place only departs and arrives there."""
-    for draft in drafts:
-        yield draft.at_ns, 0, draft
+        yield draft.at_ns, 0, draft.n, partial(_depart, connection, draft, sender, receiver)
         if not draft.lost:
-            yield arrival_ns(draft), 1, draft
+            yield arrival_ns(draft), 1, draft.n, partial(_arrive, draft, sender, receiver)
+    for end in connection.ends:
+        if (closing := closing_call(end)) is not None and closing[1].returned_ns is not None:
+            yield closing[1].returned_ns, 2, 0, partial(_closed, end)
+        if end.connect is not None and end.connect[1].errno == "ETIMEDOUT" and end.connect[1].returned_ns:
+            yield end.connect[1].returned_ns, 2, 0, partial(end.lane.apply, TcpEvent.CLOSE)
 
 
-def _depart(connection: Connection, draft: Draft, sender: End, receiver: End) -> None:
+def _closed(end: End, at_ns: int) -> None:
+    """The call is over: whether or not FIN has left, the state is as if it had (RFC 9293 section 3.10.4)."""
+    if not end.reset:
+        end.lane.apply(TcpEvent.SEND_FIN, at_ns)
+
+
+def _depart(connection: Connection, draft: Draft, sender: End, receiver: End, at_ns: int) -> None:
     segment = segment_of(draft)
     _number(draft, segment, sender, receiver)
     assert draft.seq is not None
-    if draft.cause is UNKNOWN:  # else a raw socket's call wrote it, octet by octet
+    by_hand = draft.cause is not UNKNOWN  # a raw socket's call wrote it: this end's kernel knows nothing of it
+    if not by_hand:
         draft.cause = cause_of(connection, draft, sender, receiver)
     end = draft.seq + segment.span
     if segment.span and end > sender.sent_end:
@@ -154,13 +166,15 @@ def _depart(connection: Connection, draft: Draft, sender: End, receiver: End) ->
     if "S" in segment.flags:
         sender.syn = sender.syn or draft
         sender.answered |= "A" in segment.flags
-        if "A" not in segment.flags:
-            sender.lane.apply(TcpEvent.SEND_SYN, draft.at_ns)
+        if "A" in segment.flags and sender.lane.state is TcpState.LISTEN:
+            sender.lane.apply(TcpEvent.RECEIVE_SYN, at_ns)
+        elif "A" not in segment.flags and not by_hand:
+            sender.lane.apply(TcpEvent.SEND_SYN, at_ns)
     if "F" in segment.flags and sender.fin is None:
         sender.fin, sender.fin_number = draft, end - 1
-        sender.lane.apply(TcpEvent.SEND_FIN, draft.at_ns)
+        sender.lane.apply(TcpEvent.SEND_FIN, at_ns)
     if "R" in segment.flags:
-        sender.lane.apply(TcpEvent.SEND_RST, draft.at_ns)
+        sender.lane.apply(TcpEvent.SEND_RST, at_ns)
         sender.reset = True
     elif draft.ack is not None:
         sender.last_ack, sender.last_window = draft.ack, segment.window
@@ -178,10 +192,9 @@ def _number(draft: Draft, segment: TcpSegment, sender: End, receiver: End) -> No
         draft.ack = receiver.relative(segment.ack, receiver.sent_end)
 
 
-def _arrive(draft: Draft, sender: End, receiver: End) -> None:
+def _arrive(draft: Draft, sender: End, receiver: End, at_ns: int) -> None:
     """The receiver's end learns what the packet says."""
     segment = segment_of(draft)
-    at_ns = arrival_ns(draft)
     assert draft.seq is not None
     receiver.last_arrival = draft
     if "R" in segment.flags:
@@ -193,7 +206,8 @@ def _arrive(draft: Draft, sender: End, receiver: End) -> None:
         receiver.unacknowledged.append(draft)
     if "S" in segment.flags:
         event = TcpEvent.RECEIVE_SYN_ACK if "A" in segment.flags else TcpEvent.RECEIVE_SYN
-        receiver.lane.apply(event, at_ns)
+        if receiver.lane.state is not TcpState.LISTEN or not receiver.answers:  # else SYN-ACK tells it was taken
+            receiver.lane.apply(event, at_ns)
     if draft.ack is not None:
         _learn_acknowledgment(draft, draft.ack, receiver, at_ns)
     if (

@@ -7,12 +7,14 @@ the segment's numbers, flags or bytes prove is *exact*; what only the order in t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from rawlab.attribution.connection import Connection, End, arrival_ns, payload_of, segment_of
 from rawlab.attribution.pairing import UNKNOWN, Draft
 from rawlab.attribution.sockets import NumberedCall
 from rawlab.attribution.words import kernel, numbers, octets, packets_in_words
 from rawlab.model.event import Call
+from rawlab.model.states import TcpState
 from rawlab.model.story import Cause
 
 Rule = Callable[[Connection, Draft, End, End], Cause | None]
@@ -22,7 +24,10 @@ def cause_of(connection: Connection, draft: Draft, sender: End, receiver: End) -
     """The answer of the first rule that applies."""
     for rule in _RULES:
         if (cause := rule(connection, draft, sender, receiver)) is not None:
-            return cause
+            answers = (draft.ack or 0) > (sender.last_ack or 0)  # its number proves what it acknowledges
+            if sender.recorded or answers or cause.confidence != "exact":
+                return cause
+            return replace(cause, confidence="inferred")  # without calls, it may be otherwise
     return UNKNOWN
 
 
@@ -40,7 +45,7 @@ def _reset(connection: Connection, draft: Draft, sender: End, receiver: End) -> 
             why = f"no socket listens on port {sender.address.port}"
             why += f": the kernel refuses SYN (packet {provoking.n})"
         return kernel(why, packets=[provoking], confidence="exact" if sender.recorded else "inferred")
-    if (closing := _closing_call(sender, draft.at_ns, "close")) is not None:
+    if (closing := closing_call(sender, draft.at_ns, "close")) is not None:
         return _reset_after_close(draft, sender, receiver, closing)
     if provoking is not None:
         return kernel(
@@ -64,6 +69,9 @@ def _reset_after_close(draft: Draft, sender: End, receiver: End, closing: Number
     if unread > 0:
         why = f"{call.name} (call {n}) left {unread} octets unread: a reset tells the peer (RFC 2525 section 2.17)"
         return Cause(kind="call", calls=(n,), reason=why, confidence="exact")
+    if late is not None and sender.lane.at(draft.at_ns) is TcpState.CLOSED:
+        why = f"packet {late.n} came when the connection was over, after {call.name} (call {n})"
+        return kernel(why, [closing], [late], confidence="inferred")
     return kernel(f"the socket was closed by {call.name} (call {n})", [closing], confidence="inferred")
 
 
@@ -177,9 +185,9 @@ def _data(connection: Connection, draft: Draft, sender: End, receiver: End) -> C
         reason += f"; {octets(first, sender.sent_end)} again, as in {packets_in_words(before)}"
         packets = numbers(before)
     elif (held := _held_back(draft, sender, calls)) is not None:
-        reason += f"; it left when packet {held.n} let it"
+        reason += f"; held back until packet {held.n} came"
         packets = numbers([held])
-    if "F" in segment.flags and (closing := _closing_call(sender, draft.at_ns)) is not None:
+    if "F" in segment.flags and (closing := closing_call(sender, draft.at_ns)) is not None:
         reason += f"; FIN: {closing[1].name} (call {closing[0]})"
         calls = [*calls, closing]
     return Cause(
@@ -235,6 +243,11 @@ def _held_back(draft: Draft, sender: End, calls: Sequence[NumberedCall]) -> Draf
     return arrival if arrival_ns(arrival) >= last.entered_ns else None
 
 
+_LEAST_RTO_MS = 200  # Linux's TCP_RTO_MIN
+_TIMER = "its timer ran out"
+_PROBE = "a probe, since its tail may be lost (RFC 8985 section 7)"
+
+
 def _again(
     draft: Draft,
     sender: End,
@@ -258,7 +271,7 @@ def _again(
     why = (
         "selective acknowledgments tell that it is missing"
         if duplicates
-        else f"not acknowledged for {waited:.0f} ms: its timer ran out"
+        else f"not acknowledged for {waited:.0f} ms: {_TIMER if waited >= _LEAST_RTO_MS else _PROBE}"
     )
     return kernel(f"{what}: {why}", calls, [*before, *duplicates[:1]], bytes=carried)
 
@@ -269,7 +282,7 @@ def _again(
 def _fin(connection: Connection, draft: Draft, sender: End, receiver: End) -> Cause | None:
     if "F" not in segment_of(draft).flags:
         return None
-    closing = _closing_call(sender, draft.at_ns)
+    closing = closing_call(sender, draft.at_ns)
     if sender.fin is not None:
         waited = (draft.at_ns - sender.fin.at_ns) / 1e6
         why = f"FIN again: packet {sender.fin.n} was not acknowledged for {waited:.0f} ms"
@@ -284,14 +297,15 @@ def _fin(connection: Connection, draft: Draft, sender: End, receiver: End) -> Ca
     return kernel("the process ended and left the socket open: the kernel closes it", confidence="inferred")
 
 
-def _closing_call(end: End, at_ns: int, *names: str) -> NumberedCall | None:
-    """The call (of these names) that closed this end's direction by then: the first shutdown, else the last close."""
+def closing_call(end: End, at_ns: int | None = None, *names: str) -> NumberedCall | None:
+    """The call (of these names) that closed this end's direction (by then): the first shutdown, else the last close."""
     ended = end.socket.last_close if end.socket is not None else None
     closes = [ended] if ended else list(end.socket_calls("close"))[::-1]
     done = [
         (n, call)
         for n, call in (*end.socket_calls("shutdown"), *closes)
-        if call.entered_ns <= at_ns and call.result in (0, None) and dict(call.args).get("how") != "SHUT_RD"
+        if at_ns is None or call.entered_ns <= at_ns
+        if call.result in (0, None) and dict(call.args).get("how") != "SHUT_RD"
     ]
     return next((found for found in done if found[1].name in (names or _CLOSERS)), None)
 

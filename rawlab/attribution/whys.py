@@ -33,7 +33,6 @@ _SIMPLE = {
     "fork": "a second process holds the same sockets: nothing is sent",
     "wait4": "waits for the end of a child: nothing is sent",
     "nanosleep": "sleeps: nothing is sent",
-    "poll": "waits until a descriptor is ready: nothing is sent",
     "getsockname": "asks for the socket's own address: nothing is sent",
     "getpeername": "asks for the peer's address: nothing is sent",
     "getsockopt": "asks for an option: nothing is sent",
@@ -68,7 +67,7 @@ def _bind(call: Call, mine: Links) -> str:
 
 def _listen(call: Call, mine: Links) -> str:
     backlog = dict(call.args).get("backlog")
-    queues = "" if backlog is None else f", and queues up to {backlog!s}"
+    queues = f", and queues up to {backlog + 1}" if isinstance(backlog, int) else ""
     return f"from now on the kernel completes handshakes by itself{queues}: nothing is sent"
 
 
@@ -82,13 +81,13 @@ def _connect(call: Call, mine: Links) -> str:
 def _accept(call: Call, mine: Links) -> str:
     if not mine.waited_for:
         return "takes the first connection off the queue: nothing is sent"
-    waits = f"{_waited(call, mine.waited_for)}, the handshake's last step"
-    return f"takes a connection off the queue: {waits}; nothing is sent"
+    last_step = _waited(call, mine.waited_for)
+    return f"takes a connection off the queue; its handshake's last step: {last_step}; nothing is sent"
 
 
 def _send(call: Call, mine: Links) -> str:
     if mine.sent:
-        several = any(len(draft.cause.calls) > 1 for draft in mine.sent)
+        several = any(len({n for n, _, _ in draft.cause.bytes}) > 1 for draft in mine.sent)
         together = " together with other calls' octets" if several else ""
         return f"sends {packets_in_words(mine.sent)}{together}"
     if call.result == 0:
@@ -102,12 +101,17 @@ def _receive(call: Call, mine: Links) -> str:
     brought, waited = packets_in_words(mine.waited_for), _waited(call, mine.waited_for)
     flags = str(dict(call.args).get("flags"))
     if isinstance(mine.waited_for[0].facts.transport, TcpSegment) and call.result == 0:
-        return f"the end of the stream: {waited} (FIN)"
+        return f"the end of the stream, FIN: {waited}"
     if "MSG_PEEK" in flags:
         return f"looks at what {brought} brought, and takes nothing; {waited}"
     if "MSG_OOB" in flags:
         return f"takes the urgent octet, which {brought} brought; {waited}"
     return f"takes what {brought} brought{_rest_lost(call, mine)}; {waited}"
+
+
+def _poll(call: Call, mine: Links) -> str:
+    waits = f", {_waited(call, mine.waited_for)}" if mine.waited_for else ""
+    return f"waits until a descriptor is ready{waits}: nothing is sent"
 
 
 def _rest_lost(call: Call, mine: Links) -> str:
@@ -124,7 +128,12 @@ def _close(call: Call, mine: Links) -> str:
         return f"sends {packets_in_words(mine.sent)} ({'RST' if _resets(mine.sent) else 'FIN'})"
     if mine.connection is None:
         return "gives the descriptor back: nothing is sent"
-    return "gives the descriptor back, the socket lives on or was shut down before: nothing is sent"
+    if mine.end is not None and mine.end.reset:
+        return "gives the descriptor back; the connection was reset before: nothing is sent"
+    last = mine.end.socket.last_close if mine.end is not None and mine.end.socket is not None else None
+    if call.name == "close" and (last is None or last[1] is not call):
+        return "gives the descriptor back; another process still holds the socket: nothing is sent"
+    return "gives the descriptor back; FIN was sent before: nothing is sent"
 
 
 def _resets(drafts: Sequence[Draft]) -> bool:
@@ -147,4 +156,5 @@ _WORDS: dict[str, Callable[[Call, Links], str]] = {
     "close": _close,
     "shutdown": _close,
     "exit_group": _exit,
+    "poll": _poll,
 }

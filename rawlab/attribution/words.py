@@ -33,13 +33,23 @@ def numbers(drafts: Sequence[Draft | None]) -> tuple[int, ...]:
 
 
 def packets_in_words(drafts: Sequence[Draft]) -> str:
-    """'packet 7', 'packets 7 and 9', 'packets 7 to 12 (6 of them)'."""
+    """'packet 7', 'packets 7 and 9', 'packets 6, 8–10 and 20', 'packets 6 to 32 (14 of them)'."""
     found = numbers(drafts)
     if len(found) == 1:
         return f"packet {found[0]}"
-    if len(found) == 2:
-        return f"packets {found[0]} and {found[1]}"
-    return f"packets {found[0]} to {found[-1]} ({len(found)} of them)"
+    runs: list[list[int]] = []
+    for n in found:
+        if runs and n == runs[-1][-1] + 1 and len(found) != 2:
+            runs[-1].append(n)
+        else:
+            runs.append([n])
+    if len(runs) > _RUNS:
+        return f"packets {found[0]} to {found[-1]} ({len(found)} of them)"
+    words = [f"{run[0]}–{run[-1]}" if len(run) > 2 else " and ".join(map(str, run)) for run in runs]
+    return f"packets {', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else f"packets {words[0]}"
+
+
+_RUNS = 4  # of consecutive packets, named one by one
 
 
 def octets(first: int, end: int) -> str:

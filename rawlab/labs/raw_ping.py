@@ -8,6 +8,7 @@ from rawlab.model.constants import AF_INET6, IPPROTO_ICMP, IPPROTO_ICMPV6, SOCK_
 from rawlab.model.lab import Options
 
 PORT = 7
+NEIGHBOURS = (b"\x87", b"\x88")  # types of ICMPv6 messages in ARP's stead: a raw socket gets those, too
 
 
 def server(c: Calls, lab: Options, sync: Sync) -> None:
@@ -20,5 +21,7 @@ def client(c: Calls, lab: Options, sync: Sync) -> None:
     for sequence, message in enumerate(lab.messages, 1):
         request = icmp_echo(7, sequence, message, version6=version6)
         c.sendto(sockfd, request, "0", Endpoint(lab.server.address, 0))
-        c.recvfrom(sockfd, 65535, "0")
+        reply, _ = c.recvfrom(sockfd, 65535, "0")
+        while reply[:1] in NEIGHBOURS:
+            reply, _ = c.recvfrom(sockfd, 65535, "0")
     c.close(sockfd)

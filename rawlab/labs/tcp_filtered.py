@@ -1,5 +1,5 @@
-"""Nobody answers: a filter on the way takes every packet. See SYN again and again, a second apart at first (Linux 6.5
-and later: four times), then after twice the wait each, until connect gives up with ETIMEDOUT, soon with TCP_SYNCNT."""
+"""Nobody answers: the packets are dropped without a word, as a firewall does. See SYN again after 1, then 2 seconds,
+each wait twice the last, until connect gives up with ETIMEDOUT; TCP_SYNCNT keeps it to two repetitions here."""
 
 from rawlab.model.calls import Calls, Sync
 from rawlab.model.constants import IPPROTO_TCP, SOCK_STREAM, TCP_SYNCNT

@@ -6,6 +6,8 @@ from rawlab.model.constants import F_SETFL, O_NONBLOCK, POLLIN, POLLOUT, SO_ERRO
 from rawlab.model.lab import Options
 
 PORT = 7
+DELAY_MS = 50
+LOOPBACK = False  # that wire takes no time
 DELAY_MS = 20  # each way, so that there is something to wait for
 
 

@@ -18,7 +18,7 @@ def server(c: Calls, lab: Options, sync: Sync) -> None:
     connfd, _ = c.accept(listenfd)
     sync.post("accepted")
     c.close(connfd)
-    c.nanosleep(0.2)
+    c.nanosleep(0.4)
 
 
 def client(c: Calls, lab: Options, sync: Sync) -> None:
@@ -27,4 +27,4 @@ def client(c: Calls, lab: Options, sync: Sync) -> None:
     c.connect(sockfd, lab.server)
     sync.wait("accepted")
     c.close(sockfd)
-    c.nanosleep(0.2)
+    c.nanosleep(0.4)

@@ -29,10 +29,10 @@ def client(c: Calls, lab: Options, sync: Sync) -> None:
     c.connect(sockfd, lab.server)
     writen(c, sockfd, b"hi\n")
     writen(c, sockfd, b"x" * 5000)
-    c.nanosleep(0.4)
+    c.nanosleep(0.6)
     for word in (b"one", b"two", b"six"):
         writen(c, sockfd, word)
-    c.nanosleep(0.4)
+    c.nanosleep(0.6)
     c.setsockopt(sockfd, IPPROTO_TCP, TCP_NODELAY, 1)
     for word in (b"one", b"two", b"six"):
         writen(c, sockfd, word)

@@ -88,9 +88,14 @@ def drop_capabilities() -> None:
     check(libc.capset(header, bytes(24)), "capset")
 
 
+# Numbers of two names, of which Python may know the one that neither strace(1) nor the man pages use.
+_ALIASES = {"ENOTSUP": "EOPNOTSUPP", "EWOULDBLOCK": "EAGAIN", "EDEADLOCK": "EDEADLK"}
+
+
 def errno_name(code: int) -> str:
     """'ECONNREFUSED' for 111; an unknown number as itself."""
-    return errno.errorcode.get(code, str(code))
+    name = errno.errorcode.get(code, str(code))
+    return _ALIASES.get(name, name)
 
 
 def sockaddr(endpoint: Endpoint) -> bytes:

@@ -37,6 +37,7 @@ _SYSCTLS = {
     "net/ipv4/tcp_congestion_control": "cubic",
     "net/ipv4/tcp_ecn": "2",
     "net/ipv4/tcp_fastopen": "0",
+    "net/ipv4/tcp_syn_linear_timeouts": "0",  # each wait twice the last, as RFC 6298 and every textbook have it
 }
 _WIRE = "wire"
 _MLD_REPORTS = 2  # a new address is told twice (RFC 3810 section 9.14.1), here within a few ticks

@@ -151,11 +151,11 @@ class Run:
 
     def _give_up(self, idle: float) -> None:
         """Stops the programs when nothing can come any more."""
-        if not all(witness.stuck for witness in self.witnesses if witness.alive):
-            return
+        if not all(witness.stuck for witness in self.witnesses if witness.alive) or self._at_work():
+            return  # a socket that still sends will end a wait: by an answer, or by giving up
         if not all(witness.alive for witness in self.witnesses[:2]):
             self.stop(f"{self._waiting()} when the other side had ended; it was stopped")
-        elif idle > _STUCK_SECONDS and not self._at_work():
+        elif idle > _STUCK_SECONDS:
             self.stop(f"{self._waiting()}, and nothing came for {idle:.0f} s; it was stopped")
 
     def _waiting(self) -> str:

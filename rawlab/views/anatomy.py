@@ -78,25 +78,27 @@ def _writer(layer: Layer, told: Packet, story: Story) -> str:
     kernel = f"the {told.sender or 'sender'}'s kernel"
     if told.cause.kind != "call" or not told.cause.bytes:
         return kernel
-    raw = _raw_start(told, story)
-    if raw is not None:
-        return _process(told) if layer.offset >= raw else kernel
-    return _process(told) if layer.name == "Raw" else kernel
-
-
-def _process(told: Packet) -> str:
-    parts = [f"c{n}, its octets {first} to {end - 1}" for n, first, end in told.cause.bytes]
-    return f"the {told.sender or 'sender'}'s process: {'; '.join(parts)}"
+    process = f"the {told.sender or 'sender'}'s process"
+    start = _raw_start(told, story)
+    if start is None:
+        parts = [f"c{n}, its octets {first} to {end - 1}" for n, first, end in told.cause.bytes]
+        return f"{process}: {'; '.join(parts)}" if layer.name == "Raw" else kernel
+    if layer.offset < start:
+        return kernel
+    n, first, _ = told.cause.bytes[0]
+    at = first + layer.offset - start
+    return f"{process}: c{n}, its octets {at} to {at + layer.length - 1}"
 
 
 def _raw_start(told: Packet, story: Story) -> int | None:
     """Where a raw socket's octets begin in the frame; None for a packet of another kind of socket."""
-    _, first, end = told.cause.bytes[0]
-    ip = told.facts.ip
-    if ip is None or "raw" not in told.cause.reason:
+    n = told.cause.bytes[0][0]
+    call, ip = story.calls[n - 1].call, told.facts.ip
+    made = next((each.call for each in story.calls if each.call.new_socket == call.socket), None)
+    if ip is None or made is None or "SOCK_RAW" not in str(dict(made.args).get("type")):
         return None
-    whole = end - first == ip.length
-    return ip.payload[1] - ip.length if whole else ip.payload[0]
+    includes_header = dict(made.args).get("protocol") == "IPPROTO_RAW"
+    return ip.payload[1] - ip.length if includes_header else ip.payload[0]
 
 
 def _field_rows(layers: tuple[Layer, ...]) -> Iterator[tuple[str, str, str, str]]:

@@ -22,6 +22,7 @@ FORMATS: tuple[str, ...] = tuple(tabulate_formats)
 # Below this width, hosts and wire share a column, and so do the states.
 NARROW = 130
 _LEAST = 6
+_WORD = 12  # a word of so many letters is broken only where nothing else helps
 _PADDING = 2  # tabulate keeps so many columns free behind a title
 _COLOURS = {"first": "\x1b[36m", "second": "\x1b[35m", "lost": "\x1b[31m"}
 _PLAIN = "\x1b[0m"
@@ -87,8 +88,12 @@ def _narrow(row: Row, left: str, states: Sequence[str]) -> list[str]:
 
 def calls(story: Story, style: Style) -> str:
     """Each call: arguments and result, how long it blocked, the packets and octets it sent, those it waited for."""
-    header = ["#", "host", "pid", "call", "ms", "sent", "octets", "waited for", "state after", "why"]
-    return draw(header, [_call_cells(told, story) for told in story.calls], style)
+    header = ["#", "host", "pid", "call", "ms", "sent", "octets", "because of", "state after", "why"]
+    body = [_call_cells(told, story) for told in story.calls]
+    if style.width is not None and style.width < NARROW:
+        header = ["#", "call", "ms", "sent", "because of", "why"]
+        body = [[n, f"{host}: {text}", ms, sent, cause, why] for n, host, _, text, ms, sent, _, cause, _, why in body]
+    return draw(header, body, style)
 
 
 def _call_cells(told: CallStory, story: Story) -> list[str]:
@@ -166,7 +171,9 @@ def _paint(cell: str, colour: str) -> str:
 def fit(lines: Sequence[Sequence[str]], room: int) -> list[int]:
     """Widths for the columns: as wide as they want, and where that is too much, the widest give way first."""
     wanted = [max((_width(cell) for cell in column), default=0) for column in zip(*lines, strict=True)]
-    least = [min(want, _LEAST) for want in wanted]
+    columns = list(zip(*lines, strict=True))
+    words = [max((len(word) for cell in column for word in cell.split()), default=0) for column in columns]
+    least = [min(want, max(_LEAST, min(word, _WORD))) for want, word in zip(wanted, words, strict=True)]
     widths = list(wanted)
     while sum(widths) > room and widths != least:
         widest = max(range(len(widths)), key=lambda index: (widths[index] > least[index], widths[index]))

@@ -70,7 +70,7 @@ def test_a_zero_window_is_probed_and_each_probe_is_answered() -> None:
         c8  client   440-450  write(3, "yy", 2) = 2           | sent p8
         p6  client>  200500   [.] seq 1000, ack 1             | kernel p5 ~ asks whether the peer's window, which is zero
         p7  server>  200530   [.] ack 1001, win 502           | kernel (inferred) ~ window
-        p8  client>  200560   [P.] seq 1001:1003, ack 1 "yy"  | call c8[0:2] p7 ~ it left when packet 7 let it
+        p8  client>  200560   [P.] seq 1001:1003, ack 1 "yy"  | call c8[0:2] p7 ~ held back until packet 7 came
         """
     )
 

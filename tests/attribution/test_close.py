@@ -36,7 +36,7 @@ def test_half_a_close_ends_one_direction_and_the_other_goes_on() -> None:
         c11 server   600-620  close(4) = 0                    | sent p8                   | FIN-WAIT-2 LAST-ACK
         p8  server>  610      [F.] seq 6, ack 2               | call c11
         p9  client>  635      [.] ack 7                       | kernel p8                 | TIME-WAIT LAST-ACK
-        c12 client   700      close(3) = 0                    | nothing ~ was shut down before | TIME-WAIT CLOSED
+        c12 client   700      close(3) = 0                    | nothing ~ FIN was sent before | TIME-WAIT CLOSED
         """
     )
 

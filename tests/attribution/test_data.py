@@ -18,7 +18,7 @@ def test_an_echo_from_the_first_call_to_the_last() -> None:
         c9  client   440-560  read(3, "hello", 5) = 5       | waited p6 ~ waits for packet 6
         c10 server   480-500  write(4, "hello", 5) = 5      | sent p6
         p6  server>  490      [P.] seq 1:6, ack 6 "hello"   | call c10[0:5]                       | ESTABLISHED ESTABLISHED
-        c11 server   505-650  read(4, "", 1) = 0            | waited p8 ~ the end of the stream: waits for packet 8 (FIN) | FIN-WAIT-1 CLOSE-WAIT
+        c11 server   505-650  read(4, "", 1) = 0            | waited p8 ~ the end of the stream, FIN: waits for packet 8 | FIN-WAIT-1 CLOSE-WAIT
         p7  client>  515      [.] ack 6                     | kernel p6
         c12 client   600-620  close(3) = 0                  | sent p8 ~ (FIN)                     | FIN-WAIT-1 ESTABLISHED
         p8  client>  610      [F.] seq 6, ack 6             | call c12 ~ ends the client's direction | FIN-WAIT-1 ESTABLISHED
@@ -60,7 +60,7 @@ def test_two_writes_in_one_segment() -> None:
         c8  client   421-423  write(3, "bb", 2) = 2         | sent p6 ~ together with other calls' octets
         c9  client   424-426  write(3, "ccc", 3) = 3        | sent p6
         p5  server>  435      [.] ack 2                     | kernel p4
-        p6  client>  460      [P.] seq 2:7, ack 1 "bbccc"   | call c8[0:2] c9[0:3] p5 ~ it left when packet 5 let it
+        p6  client>  460      [P.] seq 2:7, ack 1 "bbccc"   | call c8[0:2] c9[0:3] p5 ~ held back until packet 5 came
         """
     )
 

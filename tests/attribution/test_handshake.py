@@ -39,7 +39,7 @@ def test_calls_that_send_nothing_say_so() -> None:
         """
         c1  server   0        socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3   | nothing ~ nothing is sent | - CLOSED
         c2  server   10       bind(3, 0.0.0.0:7) = 0     | nothing ~ gives the socket its address 0.0.0.0:7 | - CLOSED
-        c3  server   20       listen(3, 10) = 0          | nothing ~ queues up to 10                        | - LISTEN
+        c3  server   20       listen(3, 10) = 0          | nothing ~ queues up to 11                        | - LISTEN
         c4  server   30       close(3) = 0               | nothing                                          | - CLOSED
         """
     )

@@ -18,7 +18,7 @@ def test_a_syn_waits_until_the_neighbour_has_told_its_address() -> None:
 
 
 def test_a_neighbour_is_asked_for_again_when_its_entry_has_aged() -> None:
-    """A second request after an answer: nothing waits for it."""
+    """A second request after an answer: the kernel confirms what it knows, and no packet waited for it."""
     stands(
         """
         p1  client>  100       ARP, Request who-has 10.0.0.2 tell 10.0.0.1  | kernel p3
@@ -26,6 +26,7 @@ def test_a_neighbour_is_asked_for_again_when_its_entry_has_aged() -> None:
         p3  client>  150       [S] seq 0
         p4  client>  5000000   ARP, Request who-has 10.0.0.2 tell 10.0.0.1  | kernel (inferred) ~ its entry had aged
         p5  server>  5000025   ARP, Reply 10.0.0.2 is-at                    | kernel p4
+        p6  client>  5000050   [.] seq 1, ack 1
         """
     )
 

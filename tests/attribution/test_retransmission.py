@@ -57,11 +57,13 @@ def test_fewer_duplicates_are_no_fast_retransmit() -> None:
     """With one or two, selective acknowledgments (RACK, RFC 8985) told that it was missing."""
     stands(
         f"""{OPEN}
-        c7  client   400-420  write(3, "aabb", 4) = 4         | sent p4 p5
+        c7  client   400-420  write(3, "aabbcc", 6) = 6       | sent p4 p5 p6
         p4  client>  410-     [.] seq 1:3, ack 1 "aa"         | call c7[0:2] lost
-        p5  client>  411      [P.] seq 3:5, ack 1 "bb"        | call c7[2:4]
-        p6  server>  432      [.] ack 1                       | kernel p5
-        p7  client>  500      [.] seq 1:3, ack 1 "aa"         | kernel c7[0:2] p4 p6 ~ selective acknowledgments
+        p5  client>  411      [.] seq 3:5, ack 1 "bb"         | call c7[2:4]
+        p6  client>  412      [P.] seq 5:7, ack 1 "cc"        | call c7[4:6]
+        p7  server>  432      [.] ack 1                       | kernel p5
+        p8  server>  433      [.] ack 1                       | kernel p6
+        p9  client>  500      [.] seq 1:3, ack 1 "aa"         | kernel c7[0:2] p4 p7 ~ selective acknowledgments
         """
     )
 

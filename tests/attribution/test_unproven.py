@@ -88,7 +88,7 @@ def test_a_capture_on_loopback_sees_each_packet_once() -> None:
         c3  server   20       listen(3, 10) = 0
         c4  client   30       socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3
         c5  client   100-160  connect(3, 127.0.0.1:7) = 0      | sent p1 waited p2
-        p1  client>  110      [S] seq 0                        | call c5       | SYN-SENT SYN-RECEIVED
+        p1  client>  110      [S] seq 0                        | call c5       | SYN-SENT LISTEN
         p2  server>  135      [S.] seq 0, ack 1                | kernel c3 p1  | ESTABLISHED SYN-RECEIVED
         p3  client>  158      [.] ack 1                        | kernel c5 p2  | ESTABLISHED ESTABLISHED
         c6  server   200      accept(3, 127.0.0.1:40000) = 4   | waited p3

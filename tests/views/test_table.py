@@ -148,6 +148,9 @@ def test_columns_are_fitted_into_the_room(lines: list[list[str]], room: int) -> 
     widths = fit(lines, room)
     wanted = [max(map(len, column)) for column in zip(*lines, strict=True)]
     assert all(width <= want for width, want in zip(widths, wanted, strict=True))
-    assert sum(widths) <= room or widths == [min(want, 6) for want in wanted]
+    columns = list(zip(*lines, strict=True))
+    words = [max((len(word) for cell in column for word in cell.split()), default=0) for column in columns]
+    least = [min(want, max(6, min(word, 12))) for want, word in zip(wanted, words, strict=True)]
+    assert sum(widths) <= room or widths == least
     if sum(wanted) <= room:
         assert widths == wanted

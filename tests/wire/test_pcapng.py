@@ -190,3 +190,10 @@ def test_a_section_s_length_is_left_open() -> None:
     header = only(pcapng.section_header([(pcapng.SHB_OS, b"Linux")]))
     assert struct.unpack_from("=IHHq", header.body) == (pcapng.BYTE_ORDER_MAGIC, 1, 0, -1)
     assert pcapng.read_options(header.body, 16, "=") == [(pcapng.SHB_OS, b"Linux")]
+
+
+def test_the_first_of_two_options_of_one_code_holds() -> None:
+    """Where the format allows one only, and a file has more."""
+    items = pcapng.options([(pcapng.IF_TSRESOL, b"\x09"), (pcapng.IF_TSRESOL, b"\x03")])
+    interface = pcapng.read_interface(only(pcapng.block(1, struct.pack("=HHI", 1, 0, 0) + items)))
+    assert interface.ticks_per_second == 10**9

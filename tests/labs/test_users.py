@@ -1,0 +1,27 @@
+"""Who may run a lab, and where: an ordinary user; root on loopback."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.labs import ladder
+from tests.labs.runs import IPV6, LOOPBACK, NAMES, Run, parameters, repetitions
+from tests.labs.test_table import LADDERS
+
+FEW = IPV6 if repetitions() > 1 else ["tcp-echo", "udp-echo", "raw-ping"]
+
+
+@pytest.mark.parametrize("run", [*parameters(NAMES, user=True), *parameters(FEW, user=True, ipv6=True)], indirect=True)
+def test_an_ordinary_user_sees_the_same(run: Run) -> None:
+    """No lab needs root: in a user namespace of its own it shows what it shows root."""
+    text = (LADDERS / f"{run.wanted.lab}.ladder").read_text()
+    differences = ladder.differences(text, run.succeeded().story, ipv6=run.wanted.ipv6)
+    assert not differences, f"{run.wanted}\n{differences}"
+
+
+@pytest.mark.parametrize("run", parameters(LOOPBACK, loopback=True), indirect=True)
+def test_a_lab_runs_on_loopback(run: Run) -> None:
+    """Among all else that loopback carries; each packet has its cause there, too."""
+    story = run.succeeded().story
+    assert story.calls
+    assert [packet.n for packet in story.packets if packet.cause.kind == "unknown"] == []
