@@ -70,6 +70,7 @@ def capture(
         try:
             outcome = Session().run(request, descriptor, __version__, waiting)
         finally:
+            store.discard_empty(path, descriptor)
             os.close(descriptor)
         captured = store.load(path)
         if outcome.error:

@@ -7,6 +7,7 @@ neither scapy nor pyroute2.
 from __future__ import annotations
 
 import argparse
+import errno
 import gc
 import os
 import signal
@@ -14,7 +15,7 @@ import sys
 
 from rawlab import __version__
 from rawlab.arguments import parser
-from rawlab.errors import Damaged, LabError, OutputError, RawlabError, UsageError
+from rawlab.errors import Damaged, FormatError, LabError, OutputError, RawlabError, UsageError
 
 TYPE_CHECKING = False  # as typing's, whose import alone takes as long as the rest
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
+        where = f"{error.filename}: " if error.filename else "standard output: " if error.errno == errno.ENOSPC else ""
         return _complain(f"{where}{error.strerror or error}", OutputError.exit_code)
     except Exception as error:
         if os.environ.get("RAWLAB_DEBUG"):
@@ -219,8 +220,7 @@ def _run(session: Session, request: Request, arguments: argparse.Namespace) -> i
     try:
         outcome = session.run(request, descriptor, __version__, lambda what: print(f"rawlab: {what}", file=sys.stderr))
     finally:
-        if path is not None and os.fstat(descriptor).st_size == 0:
-            os.unlink(path)
+        store.discard_empty(path, descriptor)
     name = str(path or "standard output")
     captured = store.parse(store.read(descriptor), name)
     if path is None:
@@ -284,7 +284,10 @@ def _read_input(name: str) -> bytes:
             print("rawlab: reading a capture from standard input; ^D ends it, ^C gives up", file=sys.stderr)
         data = sys.stdin.buffer.read()
     else:
-        data = store.read_file(name)
+        try:
+            data = store.read_file(name)
+        except OSError as error:
+            raise FormatError(f"{name}: {error.strerror}; expected a pcapng or pcap capture") from None
     if os.geteuid() == 0:
         from rawlab.live import privilege
 

@@ -42,6 +42,12 @@ def read(descriptor: int) -> bytes:
         return file.read()
 
 
+def discard_empty(path: Path | None, descriptor: int) -> None:
+    """Removes the file if nothing was written to it."""
+    if path is not None and os.fstat(descriptor).st_size == 0:
+        os.unlink(path)
+
+
 def nameless() -> int:
     """A descriptor of a file that has no name and goes with its last descriptor, for reading and appending."""
     with tempfile.TemporaryFile() as file:

@@ -112,7 +112,9 @@ def _syn(connection: Connection, draft: Draft, sender: End, receiver: End) -> Ca
 
 
 def _syn_ack(sender: End, receiver: End) -> Cause:
-    syn = next(iter(sender.bringers(0, 1)), receiver.syn)
+    last = sender.last_arrival
+    first = next(iter(sender.bringers(0, 1)), receiver.syn)
+    syn = last if last is not None and segment_of(last).flags == "S" else first
     packet = _in_packet(syn)
     if sender.listener is None:
         return kernel(f"answers SYN{packet}", packets=[syn], confidence="inferred")

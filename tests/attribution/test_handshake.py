@@ -185,7 +185,7 @@ def test_a_syn_that_arrived_and_was_not_answered_was_dropped() -> None:
         c5  client   100-1000190  connect(3, 10.0.0.2:7) = 0
         p1  client>  110      [S] seq 0                    | call c5
         p2  client>  1000110  [S] seq 0                    | kernel c5 p1 ~ the queue (listen, call 3) is full
-        p3  server>  1000135  [S.] seq 0, ack 1            | kernel c3 p1
+        p3  server>  1000135  [S.] seq 0, ack 1            | kernel c3 p2
         p4  client>  1000160  [.] ack 1                    | kernel c5 p3
         """
     )

@@ -64,7 +64,6 @@ def test_what_is_printed_is_what_is_saved(run: Run) -> None:
     assert run.succeeded().json == story_json.value(run.story)
 
 
-@pytest.mark.xfail(strict=True, reason="tcp_rules._syn_ack names the first SYN, though the queue was full for that one")
 @pytest.mark.parametrize("run", parameters(["tcp-backlog"]), indirect=True)
 def test_the_syn_ack_answers_the_syn_that_was_not_dropped(run: Run) -> None:
     """A SYN-ACK that leaves after a SYN came again answers the last that came."""
