@@ -36,6 +36,8 @@ print(json.dumps({
     "bytecode": not sys.dont_write_bytecode,
     "interrupt": signal.getsignal(signal.SIGINT) == signal.SIG_IGN,
 }))
+def main():
+    return 0
 '''
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -91,7 +93,7 @@ def lightened(clone: Path) -> Path:
     text, count = pattern.subn("dependencies = []", project.read_text())
     assert count == 1, "the list of dependencies has moved: mend this function"
     project.write_text(text)
-    (clone / "rawlab" / "__main__.py").write_text(PROBE)
+    (clone / "rawlab" / "cli.py").write_text(PROBE)
     return clone
 
 
@@ -148,7 +150,7 @@ def test_a_run_by_a_symlink_from_a_hostile_folder(ready: Path, space: Path) -> N
     assert done.stderr == ""
     assert found["arguments"] == ["a b", "", "*"]
     assert found["folder"] == str(ready.parent)
-    assert found["code"] == str(ready / "rawlab" / "__main__.py")
+    assert found["code"] == str(ready / "rawlab" / "cli.py")
     assert found["isolated"]
     assert found["interrupt"], "a Ctrl-C while Python starts would print a traceback"
 
@@ -171,7 +173,7 @@ def test_what_makes_a_venv_stale(ready: Path) -> None:
 
     assert is_fresh(ready)
     assert not is_fresh(ready, "test")
-    with (ready / "rawlab" / "__main__.py").open("a") as code:
+    with (ready / "rawlab" / "cli.py").open("a") as code:
         code.write("# another line\n")
     assert is_fresh(ready)
 
@@ -226,7 +228,7 @@ def test_a_clone_that_the_user_cannot_write(clone: Path, space: Path) -> None:
         pytest.skip("an ordinary user has no Python 3.11 with venv here")
     found = probed(done)
     assert found["uid"] == NOBODY
-    assert found["code"] == str(clone / "rawlab" / "__main__.py")
+    assert found["code"] == str(clone / "rawlab" / "cli.py")
     assert found["python"].startswith(str(space / "home" / ".cache" / "rawlab"))
     assert run(clone / "scripts" / "rawlab", **options).stderr == ""
     assert set(clone.rglob("*")) == before
@@ -261,9 +263,9 @@ def test_install_replaces_and_uninstall_removes(clone: Path, space: Path) -> Non
     before = set(clone.rglob("*"))
     script, prefix = clone / "scripts" / "install", space / "it's here"
     for expected in ("first", "second"):
-        (clone / "rawlab" / "__main__.py").write_text(f"print({expected!r})")
+        (clone / "rawlab" / "cli.py").write_text(f"print({expected!r})\ndef main(): return 0\n")
         assert run(script, "--prefix", str(prefix)).returncode == 0
-        (clone / "rawlab" / "__main__.py").write_text("print('of the clone')")
+        (clone / "rawlab" / "cli.py").write_text("print('of the clone')\ndef main(): return 0\n")
         assert run(prefix / "bin" / "rawlab").stdout == expected + "\n"
         assert len(list((prefix / "lib" / "rawlab").iterdir())) == 1
     assert owners(prefix) == {0}

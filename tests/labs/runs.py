@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import json
 import os
+import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,7 +25,6 @@ from rawlab.api import Story, load
 from tests.live import runs as live
 
 SIDE_BY_SIDE = 3
-_LOOPBACK_PORT = 20700
 STRACE = ("strace", "-f", "-yy", "--decode-pids=comm", "--seccomp-bpf", "-s", "65536")
 CALLS = "trace=%network,read,write,close,fcntl,poll,fork,vfork,clone,clone3,exit_group,wait4,nanosleep,clock_nanosleep"
 NAMES = list(labs.NAMES)
@@ -108,18 +108,26 @@ class Runs:
         if wanted not in self.done and wanted not in self.going:
             self.waiting = [wanted, *(other for other in self.waiting if other != wanted)]
         while wanted not in self.done:
-            while self.waiting and len(self.going) < SIDE_BY_SIDE:
-                self._start(self.waiting.pop(0))
+            while len(self.going) < SIDE_BY_SIDE and (other := self._next()):
+                self._start(other)
             for other in [other for other, started in self.going.items() if _has_ended(started)]:
                 self._end(other)
             time.sleep(0.005)
         return self.done[wanted]
 
+    def _next(self) -> Wanted | None:
+        """The next that may begin: one at a time on loopback, where each sees the others' ICMP."""
+        busy = any(going.loopback for going in self.going)
+        found = next((wanted for wanted in self.waiting if not (busy and wanted.loopback)), None)
+        if found is not None:
+            self.waiting.remove(found)
+        return found
+
     def _start(self, wanted: Wanted) -> None:
         words = ["capture", wanted.lab, "-o", f"{wanted}.pcapng", "--format", "json"]
         words += ["--ipv6"] * wanted.ipv6
         if wanted.loopback:  # which others use, too
-            words += ["--lo", "--port", str(_LOOPBACK_PORT + NAMES.index(wanted.lab))]
+            words += ["--lo", "--port", str(_free_port())]
         before = ["sh", "-c", 'exec "$@" >"$0.json"', str(wanted)]
         before += [*STRACE, "-e", CALLS, "-o", f"{wanted}.strace"] if wanted.strace else []
         user = live.NOBODY if wanted.user and not os.geteuid() else None
@@ -137,6 +145,14 @@ class Runs:
             started.process.terminate()
             with contextlib.suppress(Exception):
                 started.wait()
+
+
+def _free_port() -> int:
+    """A port that nobody has, nor had lately: a connection's TIME-WAIT keeps its server's port for a minute."""
+    with socket.socket() as asking:
+        asking.bind(("127.0.0.1", 0))
+        port: int = asking.getsockname()[1]
+        return port
 
 
 def _has_ended(started: live.Started) -> bool:
