@@ -17,7 +17,7 @@ def server(c: Calls, lab: Options, sync: Sync) -> None:
     sync.post("the server listens")
     connfd, _ = c.accept(listenfd)
     sync.wait("the client has closed")
-    readn(c, connfd, 6000)
+    readn(c, connfd, 9000)
     c.read(connfd, 1)
     c.exit(0)
 
@@ -26,6 +26,6 @@ def client(c: Calls, lab: Options, sync: Sync) -> None:
     sync.wait("the server listens")
     sockfd = c.socket(lab.domain, SOCK_STREAM, 0)
     c.connect(sockfd, lab.server)
-    c.write(sockfd, b"x" * 6000)
+    c.write(sockfd, b"x" * 9000)
     c.close(sockfd)
     sync.post("the client has closed")
