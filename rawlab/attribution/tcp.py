@@ -124,7 +124,8 @@ def _find_listening(connection: Connection) -> None:
 def _walk(connection: Connection) -> None:
     """Departures, arrivals, and the calls that move a state by themselves, in order of time."""
     for draft in connection.drafts:
-        if {"S", "A"} <= set(segment_of(draft).flags):
+        flags = segment_of(draft).flags
+        if "S" in flags and "A" in flags:
             connection.direction(draft)[0].answers = True
     for at_ns, _, _, moment in sorted(_moments(connection), key=lambda moment: moment[:3]):
         moment(at_ns)

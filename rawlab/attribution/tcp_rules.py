@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from rawlab.attribution.connection import Connection, End, arrival_ns, payload_of, segment_of
 from rawlab.attribution.pairing import UNKNOWN, Draft
-from rawlab.attribution.sockets import NumberedCall
+from rawlab.attribution.sockets import RECEIVERS, NumberedCall
 from rawlab.attribution.words import kernel, numbers, octets, packets_in_words
 from rawlab.model.event import Call
 from rawlab.model.states import TcpState
@@ -375,7 +375,7 @@ def _acknowledges_new(draft: Draft, sender: End, receiver: End, before: int) -> 
 def _window_update(draft: Draft, sender: End) -> Cause:
     reads = [
         (n, call)
-        for n, call in sender.socket_calls("read", "recv", "recvfrom", "recvmsg")
+        for n, call in sender.socket_calls(*RECEIVERS)
         if call.entered_ns <= draft.at_ns
     ]
     window = segment_of(draft).window

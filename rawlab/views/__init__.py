@@ -8,12 +8,11 @@ from rawlab.model.story import Story
 from rawlab.views.table import FORMATS as TABLE_FORMATS
 from rawlab.views.table import Style
 
-TABLES = ("timeline", "calls", "both")
 FORMATS: tuple[str, ...] = (*TABLE_FORMATS, "json", "svg")
 
 
 def render(story: Story, *, format: str = "simple", tables: str = "both", style: Style | None = None) -> str:
-    """The story in one of FORMATS; `tables` chooses among TABLES where the format is a table's."""
+    """The story in one of FORMATS; `tables`: 'timeline', 'calls' or 'both', where the format is a table's."""
     from rawlab.views import story_json, svg, table
 
     whole = {"json": story_json.render, "svg": svg.render}
