@@ -49,7 +49,10 @@ ALL = "__version__ topics api attribution endpoints errors labs live model store
 ROOMS = {
     "errors": Room(),
     "model": Room(),
-    "labs": Room(rawlab="model.address model.calls model.constants model.lab", stdlib="__future__"),
+    "labs": Room(
+        rawlab="model.address model.calls model.constants model.faults model.lab model.sctp",
+        stdlib="__future__",
+    ),
     "wire": Room(rawlab="model errors"),
     "attribution": Room(rawlab="model"),
     "endpoints": Room(rawlab="model wire errors"),
@@ -71,6 +74,8 @@ LEAVE = {
     "topics/__init__.py": "importlib",
     "wire/craft.py": "scapy",
     "wire/fields.py": "scapy",
+    "wire/sctp.py": "crc32c",
+    "wire/sctp_build.py": "crc32c",
     "live/supersocket.py": "scapy",
 }
 

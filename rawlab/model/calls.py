@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from rawlab.model.address import Endpoint
+from rawlab.model.event import Value
+from rawlab.model.sctp import SndRcvInfo
 
 
 class Calls(Protocol):
@@ -54,11 +56,20 @@ class Calls(Protocol):
     def recvfrom(self, sockfd: int, len: int, flags: str = "0") -> tuple[bytes, Endpoint | None]:
         """One message, and who sent it."""
 
-    def sendmsg(self, sockfd: int, dest_addr: Endpoint | None, iov: Sequence[bytes], flags: str = "0") -> int:
-        """Sends the buffers one after the other as one message."""
+    def sendmsg(
+        self,
+        sockfd: int,
+        dest_addr: Endpoint | None,
+        iov: Sequence[bytes],
+        flags: str = "0",
+        control: SndRcvInfo | None = None,
+    ) -> int:
+        """Sends the buffers one after the other as one message; SCTP: with its ancillary data SCTP_SNDRCV."""
 
-    def recvmsg(self, sockfd: int, len: int, flags: str = "0") -> tuple[bytes, Endpoint | None, str]:
-        """One message, who sent it, and the flags that came with it: 'MSG_TRUNC'."""
+    def recvmsg(
+        self, sockfd: int, len: int, flags: str = "0"
+    ) -> tuple[bytes, Endpoint | None, SndRcvInfo | None, str]:
+        """One message, who sent it, its SCTP_SNDRCV, and the flags that came with it: 'MSG_TRUNC', 'MSG_EOR'."""
 
     def shutdown(self, sockfd: int, how: str) -> int:
         """Ends one direction or both: 'SHUT_RD', 'SHUT_WR', 'SHUT_RDWR'."""
@@ -72,11 +83,13 @@ class Calls(Protocol):
     def getpeername(self, sockfd: int) -> Endpoint | None:
         """Its peer's address."""
 
-    def setsockopt(self, sockfd: int, level: str, optname: str, optval: int | tuple[int, ...]) -> int:
-        """Sets an option: an int, or a struct of ints as SO_LINGER's (l_onoff, l_linger)."""
+    def setsockopt(self, sockfd: int, level: str, optname: str, optval: int | tuple[Value, ...]) -> int:
+        """Sets an option: an int, a struct's members as SO_LINGER's (l_onoff, l_linger), or addresses (sctp_bindx)."""
 
-    def getsockopt(self, sockfd: int, level: str, optname: str) -> int:
-        """An option's integer value."""
+    def getsockopt(
+        self, sockfd: int, level: str, optname: str, optval: int | tuple[Value, ...] = 0
+    ) -> int | tuple[Value, ...]:
+        """An option's value: an int, or a struct's members in C's order; `optval`: asked with that (an assoc_id)."""
 
     def poll(self, fds: Sequence[tuple[int, str]], timeout: int) -> list[tuple[int, str]]:
         """The descriptors that are ready, with their events; waits up to `timeout` ms, -1 without end."""

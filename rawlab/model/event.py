@@ -40,9 +40,11 @@ class Call:
     peer: Endpoint | None = None
     "its peer's, if it has one"
     state: str | None = None
-    "the TCP state after the call by the kernel's word (TCP_INFO), in RFC 9293's names"
+    "the state after the call by the kernel's word (TCP_INFO, SCTP_STATUS) or our endpoint's, in the RFCs' names"
     state_ns: int | None = None
-    "when the kernel was asked for it"
+    "when it was asked for"
+    endpoint: bool = False
+    "True: our own endpoint made it on its raw socket, on behalf of the program's calls"
 
     def arg(self, name: str) -> Value:
         """The argument of that name. Raises KeyError."""

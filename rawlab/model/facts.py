@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from rawlab.model.address import Endpoint, Flow
+from rawlab.model.sctp import SctpPacket
 from rawlab.model.serial import Serial
 
 
@@ -152,7 +153,7 @@ class Undecoded:
     "what was expected and what came: 'TCP: 20 octets expected, 12 there'"
 
 
-Transport = TcpSegment | UdpDatagram | IcmpMessage | ArpMessage | Other | Undecoded
+Transport = TcpSegment | UdpDatagram | SctpPacket | IcmpMessage | ArpMessage | Other | Undecoded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +176,8 @@ class Facts:
                 protocol = "tcp"
             case UdpDatagram() as segment, IpHeader() as ip:
                 protocol = "udp"
+            case SctpPacket() as segment, IpHeader() as ip:
+                protocol = "sctp"
             case _:
                 return None
         return Flow(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rawlab.model.address import Endpoint
 from rawlab.model.calls import Calls, Sync
 from rawlab.model.constants import AF_INET, AF_INET6, Symbol
+from rawlab.model.faults import AnyFault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,10 @@ class Options:
     clients: int = 1
     client: str = "10.0.0.1"
     "the client's address"
+    server_addresses: tuple[str, ...] = ()
+    "all of the server's addresses, of one family: the main one, then that on the second path where there are two"
+    client_addresses: tuple[str, ...] = ()
+    "all of the client's"
     nobody: Endpoint = Endpoint("10.0.0.3", 7)  # noqa: RUF009 - frozen
     "an address to which packets leave, and from which none comes"
 
@@ -48,6 +53,10 @@ class Lab:
     "the server's, if no other is asked for"
     delay_ms: int = 0
     "how long the wire takes, each way"
+    faults: tuple[AnyFault, ...] = ()
+    "which packets the wire loses, doubles, delays or reorders"
+    paths: int = 1
+    "how many interfaces, with an address each, join the hosts: 1 or 2"
     ipv6: bool = True
     "whether it can be run over IPv6"
     loopback: bool = True

@@ -1,7 +1,8 @@
-"""The TCP connection states and their transitions, as data (RFC 9293 section 3.3.2, figure 5).
+"""The states of TCP connections and SCTP associations, and their transitions, as data.
 
-One table serves all: attribution derives both ends' states from the packets with it, views draw it, the
-user-space endpoint obeys it, and tests hold it against the kernel's own word (TCP_INFO).
+TCP's are RFC 9293's (section 3.3.2, figure 5), SCTP's RFC 9260's (section 4, figure 3). One table serves all:
+attribution derives both ends' states from the packets with it, views draw it, the user-space endpoint obeys it,
+and tests hold it against the kernel's own word (TCP_INFO, SCTP_STATUS).
 """
 
 from __future__ import annotations
@@ -81,3 +82,65 @@ def after(state: TcpState, event: TcpEvent, *, passive: bool = False) -> TcpStat
     if passive and (state, event) == (_S.SYN_RECEIVED, _E.RECEIVE_RST):
         return _S.LISTEN
     return TCP_TRANSITIONS.get((state, event), state)
+
+
+class SctpState(StrEnum):
+    """An association's state at one end, in RFC 9260's words (section 4)."""
+
+    CLOSED = "CLOSED"
+    COOKIE_WAIT = "COOKIE-WAIT"
+    COOKIE_ECHOED = "COOKIE-ECHOED"
+    ESTABLISHED = "ESTABLISHED"
+    SHUTDOWN_PENDING = "SHUTDOWN-PENDING"
+    SHUTDOWN_SENT = "SHUTDOWN-SENT"
+    SHUTDOWN_RECEIVED = "SHUTDOWN-RECEIVED"
+    SHUTDOWN_ACK_SENT = "SHUTDOWN-ACK-SENT"
+
+
+class SctpEvent(StrEnum):
+    """What moves an association from one state to the next: a call, or a chunk sent or received."""
+
+    SEND_INIT = "send INIT"
+    RECEIVE_INIT_ACK = "receive INIT ACK"
+    RECEIVE_COOKIE_ECHO = "receive valid COOKIE ECHO"
+    RECEIVE_COOKIE_ACK = "receive COOKIE ACK"
+    RECEIVE_STALE_COOKIE = "receive ERROR: stale cookie"
+    CLOSE = "shutdown() or close()"
+    SEND_SHUTDOWN = "send SHUTDOWN"
+    RECEIVE_SHUTDOWN = "receive SHUTDOWN"
+    SEND_SHUTDOWN_ACK = "send SHUTDOWN ACK"
+    RECEIVE_SHUTDOWN_ACK = "receive SHUTDOWN ACK"
+    RECEIVE_SHUTDOWN_COMPLETE = "receive SHUTDOWN COMPLETE"
+    SEND_ABORT = "send ABORT"
+    RECEIVE_ABORT = "receive ABORT"
+    TIMEOUT = "retransmission limit reached"
+
+
+_Q, _V = SctpState, SctpEvent
+
+SCTP_TRANSITIONS: dict[tuple[SctpState, SctpEvent], SctpState] = {
+    (_Q.CLOSED, _V.SEND_INIT): _Q.COOKIE_WAIT,
+    (_Q.CLOSED, _V.RECEIVE_COOKIE_ECHO): _Q.ESTABLISHED,
+    (_Q.COOKIE_WAIT, _V.RECEIVE_INIT_ACK): _Q.COOKIE_ECHOED,
+    # Both ends sent INIT at once (section 5.2.1): each also answers the other's, and its cookie comes back.
+    (_Q.COOKIE_WAIT, _V.RECEIVE_COOKIE_ECHO): _Q.ESTABLISHED,
+    (_Q.COOKIE_ECHOED, _V.RECEIVE_COOKIE_ECHO): _Q.ESTABLISHED,
+    (_Q.COOKIE_ECHOED, _V.RECEIVE_COOKIE_ACK): _Q.ESTABLISHED,
+    (_Q.COOKIE_ECHOED, _V.RECEIVE_STALE_COOKIE): _Q.COOKIE_WAIT,
+    (_Q.ESTABLISHED, _V.CLOSE): _Q.SHUTDOWN_PENDING,
+    (_Q.ESTABLISHED, _V.RECEIVE_SHUTDOWN): _Q.SHUTDOWN_RECEIVED,
+    (_Q.SHUTDOWN_PENDING, _V.SEND_SHUTDOWN): _Q.SHUTDOWN_SENT,
+    (_Q.SHUTDOWN_PENDING, _V.RECEIVE_SHUTDOWN): _Q.SHUTDOWN_RECEIVED,
+    (_Q.SHUTDOWN_SENT, _V.RECEIVE_SHUTDOWN): _Q.SHUTDOWN_ACK_SENT,  # both at once (section 9.2)
+    (_Q.SHUTDOWN_SENT, _V.RECEIVE_SHUTDOWN_ACK): _Q.CLOSED,
+    (_Q.SHUTDOWN_RECEIVED, _V.SEND_SHUTDOWN_ACK): _Q.SHUTDOWN_ACK_SENT,
+    (_Q.SHUTDOWN_ACK_SENT, _V.RECEIVE_SHUTDOWN_ACK): _Q.CLOSED,
+    (_Q.SHUTDOWN_ACK_SENT, _V.RECEIVE_SHUTDOWN_COMPLETE): _Q.CLOSED,
+} | {
+    (state, event): _Q.CLOSED for state in SctpState for event in (_V.SEND_ABORT, _V.RECEIVE_ABORT, _V.TIMEOUT)
+}
+
+
+def sctp_after(state: SctpState, event: SctpEvent) -> SctpState:
+    """The state that follows; the same one where the event moves nothing."""
+    return SCTP_TRANSITIONS.get((state, event), state)

@@ -51,8 +51,9 @@ class Packet:
     sender: str | None
     receiver: str | None
     seq: int | None = None
-    "TCP: relative to the initial sequence number"
+    "TCP: relative to the initial sequence number; SCTP: the first DATA chunk's TSN, relative to the initial one"
     ack: int | None = None
+    "TCP: relative acknowledgment number; SCTP: SACK's relative cumulative TSN, the last that it acknowledges"
     cause: Cause
     states: tuple[tuple[str, str | None], ...] = ()
     "each host's state when it was sent, after the sender's transition (RFC 9293)"
@@ -81,6 +82,11 @@ class CallStory:
     states_after: tuple[tuple[str, str | None], ...] = ()
     "each host's state when it returned"
 
+    @property
+    def label(self) -> str:
+        """'c5' for the program's fifth call, 'r5' for the fifth that our endpoint made on its raw socket."""
+        return f"{'r' if self.call.endpoint else 'c'}{self.n}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
@@ -89,6 +95,8 @@ class Story:
     timeline: Timeline
     calls: tuple[CallStory, ...]
     packets: tuple[Packet, ...]
+    endpoint_calls: tuple[CallStory, ...] = ()
+    "where our own endpoint spoke the transport protocol: its calls on its raw socket, numbered by themselves"
 
     @property
     def frames(self) -> tuple[Frame, ...]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from rawlab.model.event import Value
 from rawlab.model.facts import ArpMessage, TcpSegment
+from rawlab.model.sctp import SctpPacket
 from rawlab.model.story import CallStory, Packet, Story
 from rawlab.views.rows import STRSIZE, hosts, words
 from rawlab.wire import symbols
@@ -45,6 +46,7 @@ def value(story: Story) -> dict[str, Any]:
         "damaged_at": timeline.damaged_at,
         "calls": [_call(told) for told in story.calls],
         "packets": [_packet(packet, story) for packet in story.packets],
+        "endpoint_calls": [_call(told) for told in story.endpoint_calls],
     }
 
 
@@ -103,9 +105,9 @@ def _packet(packet: Packet, story: Story) -> dict[str, Any]:
         "destination": destination,
         "protocol": _protocol(packet),
         "flags": symbols.tcp_flags(segment.flags) if segment else None,
-        "chunks": None,
-        "seq": packet.seq,
-        "ack": packet.ack,
+        "chunks": _chunks(packet),
+        "seq": packet.seq if segment else None,
+        "ack": packet.ack if segment else None,
         "length": getattr(transport, "length", None),
         "seq_absolute": segment.seq.value if segment else None,
         "ack_absolute": segment.ack.value if segment and "A" in segment.flags else None,
@@ -133,6 +135,12 @@ def _ends(packet: Packet) -> tuple[str | None, str | None]:
     if isinstance(facts.transport, ArpMessage):
         return facts.transport.sender, facts.transport.target
     return facts.source_mac, facts.destination_mac
+
+
+def _chunks(packet: Packet) -> list[str] | None:
+    """The names of an SCTP packet's chunks, as the RFCs spell them."""
+    transport = packet.facts.transport
+    return [symbols.sctp_chunk(chunk.type) for chunk in transport.chunks] if isinstance(transport, SctpPacket) else None
 
 
 def _protocol(packet: Packet) -> str | None:

@@ -10,9 +10,9 @@ either moves forward or is counted.
 Speed, since it runs on every frame of a long capture: addresses and link headers repeat, so their texts are
 cached, and facts are cast in a mould (`wire.mould`).
 
-What does not belong here: IP headers (`wire.ip`) and ICMP (`wire.icmp`), which this file calls; the tree of
-all fields (`wire.fields`), words (`wire.packets`), reassembly and anything else that needs two frames
-(`attribution`).
+What does not belong here: IP headers (`wire.ip`), ICMP (`wire.icmp`) and SCTP (`wire.sctp`), which this file
+calls; the tree of all fields (`wire.fields`), words (`wire.packets`), reassembly and anything else that needs
+two frames (`attribution`).
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from rawlab.wire import symbols
 from rawlab.wire.icmp import icmp
 from rawlab.wire.ip import MAX_LAYERS, address4, ipv4, ipv6, short
 from rawlab.wire.mould import mould
+from rawlab.wire.sctp import sctp
 
 IPV4, ARP, REVERSE_ARP, IPV6 = 0x0800, 0x0806, 0x8035, 0x86DD
 
@@ -288,6 +289,6 @@ def _udp(octets: bytes, at: int, end: int, size: int, ip: IpHeader) -> Transport
 
 Reader = Callable[[bytes, int, int, int, IpHeader], Transport]
 
-_OVER_IPV4: dict[int, Reader] = {1: icmp, 6: _tcp, 17: _udp}
-_OVER_IPV6: dict[int, Reader] = {6: _tcp, 17: _udp, 58: icmp}
+_OVER_IPV4: dict[int, Reader] = {1: icmp, 6: _tcp, 17: _udp, 132: sctp}
+_OVER_IPV6: dict[int, Reader] = {6: _tcp, 17: _udp, 58: icmp, 132: sctp}
 """What reads a payload, by IP protocol; ICMP belongs to IPv4, ICMPv6 to IPv6 (RFC 4443 section 1)."""

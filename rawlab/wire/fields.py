@@ -4,6 +4,9 @@ How it works: scapy dissects the frame; then each layer's fields are read a seco
 octets that the layer was made of, to see how many bits each takes. Where that second reading does not come
 out at the layer's own length, the layer is given without fields rather than with wrong places.
 
+SCTP is the exception: scapy knows not all of its chunks, so from the common header on `wire.sctp_fields` says where
+the fields lie.
+
 scapy is imported here (and in `wire.craft`) alone, and on first use only: it takes a third of a second. Its
 import of `scapy.main`, the interactive shell, is kept out: that would create folders under the home
 directory and write caches into them.
@@ -19,11 +22,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from types import ModuleType
 from typing import Any
 
+from rawlab.model.sctp import SctpPacket
+from rawlab.wire.decode import decode
+from rawlab.wire.sctp import HEADER as SCTP_HEADER
+from rawlab.wire.sctp_fields import sctp_parts
+
 MAX_LAYERS = 64
 "layers that are given of one frame"
+
+MAX_PARTS = 1024
+"an SCTP packet's chunks, user data and padding that are given"
 
 MAX_VALUE = 1000
 "characters of a field's value; the raw value has all"
@@ -71,7 +83,9 @@ def fields(data: bytes | memoryview, linktype: int = 1) -> tuple[Layer, ...]:
             packet = scapy.config.conf.l2types[_LINKTYPES.get(linktype, linktype)](octets)
         except Exception:
             packet = scapy.packet.Raw(octets)
-        return tuple(_layers(packet, octets))
+        layers = tuple(_layers(packet, octets))
+    transport = decode(octets, linktype).transport
+    return _with_sctp(layers, transport, octets) if isinstance(transport, SctpPacket) else layers
 
 
 @cache
@@ -124,8 +138,33 @@ def _layers(packet: Any, octets: bytes) -> Iterator[Layer]:
         )
         at, layer = at + len(header), layer.payload
     if at < len(octets):
-        load = _field("load", repr(octets[at:]), at * 8, (len(octets) - at) * 8, octets)
-        yield Layer(name="Raw", offset=at, length=len(octets) - at, fields=(load,))
+        yield _load("Raw", at, len(octets), octets)
+
+
+def _with_sctp(layers: tuple[Layer, ...], packet: SctpPacket, octets: bytes) -> tuple[Layer, ...]:
+    """The layers, those from the common header to the packet's end made anew."""
+    begin, end = packet.data[0] - SCTP_HEADER, packet.data[1]
+    before = tuple(layer for layer in layers if layer.offset + layer.length <= begin)
+    if sum(layer.length for layer in before) != begin:
+        return layers
+    made = tuple(
+        Layer(
+            name=name,
+            offset=at,
+            length=length,
+            fields=tuple(_field(field, value, 8 * first, 8 * size, octets) for field, first, size, value in places),
+        )
+        for name, at, length, places in islice(sctp_parts(octets, packet), MAX_PARTS)
+    )
+    at = made[-1].offset + made[-1].length
+    rest = [("Raw", at, end), ("Padding", end, len(octets))]
+    return (*before, *made, *(_load(name, first, last, octets) for name, first, last in rest if last > first))
+
+
+def _load(name: str, first: int, last: int, octets: bytes) -> Layer:
+    """What is octets only."""
+    load = _field("load", repr(octets[first:last]), first * 8, (last - first) * 8, octets)
+    return Layer(name=name, offset=first, length=last - first, fields=(load,))
 
 
 def _read_again(layer: Any, header: bytes, at: int, octets: bytes) -> tuple[Field, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields, make_dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -24,5 +24,17 @@ def mould(frozen: type[Value]) -> Callable[..., Value]:
     layout; from there on it is an ordinary, frozen value.
     """
     names = [field.name for field in fields(frozen)]
-    unfrozen: Callable[..., Value] = make_dataclass(f"{frozen.__name__}Mould", names, slots=True)
+    name = f"{frozen.__name__}Mould"
+    base: Any = frozen.__base__
+    unfrozen: Callable[..., Value] = make_dataclass(name, names, slots=base is object)
+    if base is object:
+        return unfrozen
+    # Equal layout asks for the same base too, which is frozen: its guards of `__setattr__` are taken off.
+    namespace = {
+        "__slots__": frozen.__slots__,  # type: ignore[attr-defined]
+        "__init__": vars(unfrozen)["__init__"],
+        "__setattr__": object.__setattr__,
+        "__delattr__": object.__delattr__,
+    }
+    unfrozen = type(name, (base,), namespace)
     return unfrozen

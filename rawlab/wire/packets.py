@@ -1,8 +1,9 @@
 """tcpdump's notation for packets, written and read: `parse_packet(format_packet(facts)) == carried(facts)`.
 
 How it works: a line is `IP source > destination: ` and what the transport says. TCP and UDP have a writer and
-a reader here, ICMP and ARP in `wire.messages`. Sequence numbers are absolute, as `tcpdump -n -S` prints
-them, or relative to the bases given, from 0 on the SYN; both wrap at 2^32 (RFC 9293 section 3.4).
+a reader here, SCTP in `wire.sctp_words`, ICMP and ARP in `wire.messages`. Sequence numbers are absolute, as
+`tcpdump -n -S` prints them, or relative to the bases given, from 0 on the SYN or SCTP's initial TSN; both wrap
+at 2^32 (RFC 9293 section 3.4).
 
 Where the notation goes beyond tcpdump's, because tcpdump says it with -v only: ` (frag 77@1480+)` behind a
 fragment gives its identification, its offset in octets, and `+` if more follow; and bytes that could not be
@@ -13,7 +14,6 @@ What does not belong here: words (`wire.symbols`), decoding (`wire.decode`), lay
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -29,9 +29,13 @@ from rawlab.model.facts import (
     UdpDatagram,
     Undecoded,
 )
+from rawlab.model.sctp import SctpPacket
 from rawlab.model.serial import CIRCLE, Serial
 from rawlab.wire import symbols
+from rawlab.wire.line import Line, relative
 from rawlab.wire.messages import arp_words, icmp_words, is_address, parse_arp, parse_icmp
+from rawlab.wire.sctp_brief import brief_sctp
+from rawlab.wire.sctp_words import carried_sctp, read_sctp, sctp_words
 
 ARP_LENGTH = 28
 "octets of an ARP message for IPv4 over Ethernet (RFC 826); tcpdump counts Ethernet's padding with them"
@@ -43,14 +47,14 @@ EXPERIMENT, FAST_OPEN, FAST_OPEN_MAGIC = 254, 34, (0xF9, 0x89)
 def format_packet(facts: Facts, *, seq_base: Serial | None = None, ack_base: Serial | None = None) -> str:
     """One line, as `tcpdump -n` writes it: 'IP 10.0.0.1.40000 > 10.0.0.2.7: Flags [S], seq 0, …'.
 
-    `seq_base` and `ack_base` are the initial sequence numbers of the sender's and of the other direction;
-    without them the numbers are absolute.
+    `seq_base` and `ack_base` are the initial sequence numbers, or TSNs, of the sender's and of the other
+    direction; without them the numbers are absolute.
     """
     text = summary(facts, seq_base=seq_base, ack_base=ack_base)
     if facts.ip is None:
         return text
     source, destination = facts.ip.source, facts.ip.destination
-    if isinstance(transport := facts.transport, TcpSegment | UdpDatagram):
+    if isinstance(transport := facts.transport, TcpSegment | UdpDatagram | SctpPacket):
         source += f".{transport.source_port}"
         destination += f".{transport.destination_port}"
     return f"IP{6 if facts.ip.version == 6 else ''} {source} > {destination}: {text}"
@@ -63,6 +67,8 @@ def summary(facts: Facts, *, seq_base: Serial | None = None, ack_base: Serial | 
             text = _format_tcp(segment, seq_base, ack_base)
         case UdpDatagram(length=length):
             text = f"UDP, length {length}"
+        case SctpPacket() as packet:
+            text = sctp_words(packet, seq_base, ack_base)
         case IcmpMessage(length=length) as message:
             text = f"{icmp_words(message)}, length {length}"
         case ArpMessage() as message:
@@ -83,6 +89,8 @@ def brief(facts: Facts, *, seq_base: Serial | None = None, ack_base: Serial | No
         case TcpSegment() as segment:
             numbers = ", ".join([*_numbers(segment, seq_base, ack_base), f"len {segment.length}"])
             return f"[{symbols.tcp_flags(segment.flags)}] {numbers}"
+        case SctpPacket() as packet:
+            return brief_sctp(packet, seq_base, ack_base)
         case IcmpMessage() as message:
             return icmp_words(message)
         case ArpMessage() as message:
@@ -95,9 +103,10 @@ def carried(facts: Facts) -> Facts:
 
     Of the link layer: nothing. IP: version, addresses, protocol, and of a fragment the identification, offset
     and more_fragments. TCP: ports, flags, seq where there is data, SYN, FIN or RST, ack with ACK, window,
-    urgent with URG, options, length. UDP: ports, length. ICMP: version, type, length, and what its template
-    in `wire.symbols` names: code, identifier, sequence, target, mtu, and of the quoted packet addresses,
-    protocol and port. ARP: operation and what its template names. Other: protocol, length. Undecoded: why.
+    urgent with URG, options, length. UDP: ports, length. SCTP: as carried_sctp() says. ICMP: version, type,
+    length, and what its template in `wire.symbols` names: code, identifier, sequence, target, mtu, and of the
+    quoted packet addresses, protocol and port. ARP: operation and what its template names. Other: protocol,
+    length. Undecoded: why.
     """
     transport = facts.transport
     match transport:
@@ -109,6 +118,8 @@ def carried(facts: Facts) -> Facts:
                 urgent=transport.urgent if "U" in flags else 0,
                 data=(0, 0),
             )
+        case SctpPacket():
+            transport = carried_sctp(transport)
         case UdpDatagram() | Other():
             transport = replace(transport, data=(0, 0))
         case IcmpMessage():
@@ -126,7 +137,7 @@ def parse_packet(text: str, *, seq_base: Serial | None = None, ack_base: Serial 
 
     Raises ValueError, which tells the column, what was expected there and what came.
     """
-    line = _Line(text)
+    line = Line(text)
     if line.maybe(r"ARP, "):
         return Facts(transport=_read_arp(line))
     if line.maybe(r"\["):
@@ -134,7 +145,7 @@ def parse_packet(text: str, *, seq_base: Serial | None = None, ack_base: Serial 
     version = 6 if line.take(r"IP(6?) ", "'IP ', 'IP6 ', 'ARP, ' or '['")[1] else 4
     ends = line.take(r"(\S+) > (\S+): +", "addresses as 'A > B: '")
     hosts, ports = [ends[1], ends[2]], [0, 0]
-    if line.maybe(r"(?=Flags |UDP, )"):
+    if line.maybe(r"(?=Flags |UDP, |sctp(?: \(1\) |\Z| \(frag ))"):
         hosts, ports = [end.rpartition(".")[0] for end in hosts], [line.port(ends, 1), line.port(ends, 2)]
     for number, host in enumerate(hosts, 1):
         if not is_address(host, version):
@@ -157,47 +168,10 @@ def parse_packet(text: str, *, seq_base: Serial | None = None, ack_base: Serial 
     return Facts(transport=transport, ip=ip)
 
 
-class _Line:
-    """A text and how far it is read."""
-
-    def __init__(self, text: str) -> None:
-        self.text, self.at = text, 0
-
-    def maybe(self, pattern: str) -> re.Match[str] | None:
-        """Reads what fits the pattern, if it stands here."""
-        found = re.compile(pattern, re.ASCII).match(self.text, self.at)
-        self.at = found.end() if found else self.at
-        return found
-
-    def take(self, pattern: str, expected: str) -> re.Match[str]:
-        """Reads what fits the pattern. Raises ValueError if it does not stand here."""
-        if (found := self.maybe(pattern)) is None:
-            raise self.error(expected, self.at)
-        return found
-
-    def number(self, before: str, below: int = 1 << 32) -> int:
-        """Reads a number that follows `before`."""
-        found = self.take(f"{before}(\\d+)", f"'{before.replace(chr(92), '')}' and a number")
-        if len(found[1]) > 10 or int(found[1]) >= below:
-            raise self.error(f"a number below {below}", found.start(1))
-        return int(found[1])
-
-    def port(self, ends: re.Match[str], number: int) -> int:
-        """The port behind the last dot of an address."""
-        text = ends[number].rpartition(".")[2]
-        if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > 0xFFFF:
-            raise self.error("an address, a dot and a port", ends.start(number))
-        return int(text)
-
-    def error(self, expected: str, at: int) -> ValueError:
-        came = self.text[at : at + 24]
-        return ValueError(f"{self.text!r}: at column {at + 1}: expected {expected}, came {came!r}")
-
-
 # ---- transports
 
 
-def _read_arp(line: _Line) -> ArpMessage:
+def _read_arp(line: Line) -> ArpMessage:
     at = line.at
     message = parse_arp(line.take(r"(.*), length \d+\Z", "an ARP message and ', length N'")[1])
     if message is None:
@@ -205,7 +179,7 @@ def _read_arp(line: _Line) -> ArpMessage:
     return message
 
 
-def _read_transport(line: _Line, ports: list[int], seq: Serial, ack: Serial) -> tuple[int, Transport]:
+def _read_transport(line: Line, ports: list[int], seq: Serial, ack: Serial) -> tuple[int, Transport]:
     """The IP protocol, and what the rest of the line says of it."""
     at = line.at
     if line.maybe(r"Flags \["):
@@ -213,6 +187,8 @@ def _read_transport(line: _Line, ports: list[int], seq: Serial, ack: Serial) -> 
     if line.maybe(r"UDP, "):
         length = line.number("length ", 65536)
         return 17, UdpDatagram(source_port=ports[0], destination_port=ports[1], length=length)
+    if line.maybe(r"sctp(?! \[)"):
+        return 132, read_sctp(line, ports, seq, ack)
     if line.maybe(r"ip-proto-"):
         protocol = line.number("", 256)
         return protocol, Other(protocol=protocol, length=line.number(" "))
@@ -220,7 +196,7 @@ def _read_transport(line: _Line, ports: list[int], seq: Serial, ack: Serial) -> 
         if message := parse_icmp(icmp[1], int(icmp[2])):
             return (1 if message.version == 4 else 58), message
         raise line.error("an ICMP message, as 'ICMP echo request, id 1, seq 1'", at)
-    expected = "'Flags [', 'UDP, ', 'ICMP … length N', 'ip-proto-N' or 'protocol [reason]'"
+    expected = "'Flags [', 'UDP, ', 'sctp (1) ', 'ICMP … length N', 'ip-proto-N' or 'protocol [reason]'"
     undecoded = line.take(r"(icmp6?|tcp|udp|sctp|ip:\d{1,3}) \[(.*)\](?= \(frag |\Z)", expected)
     names = {name: number for number, name in symbols.IP_PROTOCOLS.items()}
     name = undecoded[1]
@@ -232,19 +208,14 @@ def _shows_seq(segment: TcpSegment) -> bool:
     return segment.length > 0 or not {"S", "F", "R"}.isdisjoint(segment.flags)
 
 
-def _relative(number: Serial, base: Serial | None) -> int:
-    """How far the number lies ahead of its base on the circle; the number itself without one."""
-    return (number - (base or Serial(0))) % CIRCLE
-
-
 def _numbers(segment: TcpSegment, seq_base: Serial | None, ack_base: Serial | None) -> list[str]:
     """'seq 1:6', 'ack 1', 'win 502', 'urg 1': what of it the segment has."""
     parts = []
     if _shows_seq(segment):
-        end = f":{_relative(segment.seq + segment.length, seq_base)}" if segment.length else ""
-        parts.append(f"seq {_relative(segment.seq, seq_base)}{end}")
+        end = f":{relative(segment.seq + segment.length, seq_base)}" if segment.length else ""
+        parts.append(f"seq {relative(segment.seq, seq_base)}{end}")
     if "A" in segment.flags:
-        parts.append(f"ack {_relative(segment.ack, ack_base)}")
+        parts.append(f"ack {relative(segment.ack, ack_base)}")
     parts.append(f"win {segment.window}")
     if "U" in segment.flags:
         parts.append(f"urg {segment.urgent}")
@@ -259,7 +230,7 @@ def _format_tcp(segment: TcpSegment, seq_base: Serial | None, ack_base: Serial |
     return ", ".join([*parts, f"length {segment.length}"])
 
 
-def _read_tcp(line: _Line, ports: list[int], seq_base: Serial, ack_base: Serial) -> TcpSegment:
+def _read_tcp(line: Line, ports: list[int], seq_base: Serial, ack_base: Serial) -> TcpSegment:
     letters = line.take(r"(none|[FSRP.UEWe]+)\]", "flags as 'P.' and ']'")[1].replace("none", "")
     at = line.at
     seq = line.number(", seq ") if line.maybe(r"(?=, seq )") else 0
@@ -288,7 +259,7 @@ def _format_option(option: TcpOption, ack_base: Serial | None) -> str:
         case 8, (value, echo):
             return f"{word} val {value} ecr {echo}"
         case 5, edges:
-            at = [_relative(Serial(edge), ack_base) for edge in edges]
+            at = [relative(Serial(edge), ack_base) for edge in edges]
             blocks = [f"{{{left}:{right}}}" for left, right in zip(at[::2], at[1::2], strict=True)]
             return f"{word} {len(blocks)} {''.join(blocks)}".rstrip()
         case 34, cookie:
@@ -305,7 +276,7 @@ def _format_cookie(cookie: Sequence[int]) -> str:
     return f"cookie {bytes(cookie).hex()}" if cookie else "cookiereq"
 
 
-def _read_options(line: _Line, ack_base: Serial) -> tuple[TcpOption, ...]:
+def _read_options(line: Line, ack_base: Serial) -> tuple[TcpOption, ...]:
     options = [_read_option(line, ack_base)]
     while line.maybe(r","):
         options.append(_read_option(line, ack_base))
@@ -313,7 +284,7 @@ def _read_options(line: _Line, ack_base: Serial) -> tuple[TcpOption, ...]:
     return tuple(options)
 
 
-def _read_option(line: _Line, ack_base: Serial) -> TcpOption:
+def _read_option(line: Line, ack_base: Serial) -> TcpOption:
     kinds = {word: kind for kind, word in symbols.TCP_OPTIONS.items()}
     if line.maybe(r"TS val "):
         return TcpOption(kind=8, values=(line.number(""), line.number(" ecr ")))
@@ -332,7 +303,7 @@ def _read_option(line: _Line, ack_base: Serial) -> TcpOption:
     return TcpOption(kind=kind, values=tuple(bytes.fromhex(named[3] or "")))
 
 
-def _read_sack(line: _Line, ack_base: Serial) -> TcpOption:
+def _read_sack(line: Line, ack_base: Serial) -> TcpOption:
     at, count, edges = line.at, line.number("", 256), []
     line.maybe(" ")
     while line.maybe(r"(?=\{)"):

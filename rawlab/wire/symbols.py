@@ -47,6 +47,102 @@ TCP_OPTIONS: Mapping[int, str] = {
 }
 """TCP option kinds (IANA tcp-parameters)."""
 
+SCTP_CHUNKS: Mapping[int, str] = {
+    0: "DATA",
+    1: "INIT",
+    2: "INIT ACK",
+    3: "SACK",
+    4: "HEARTBEAT",
+    5: "HEARTBEAT ACK",
+    6: "ABORT",
+    7: "SHUTDOWN",
+    8: "SHUTDOWN ACK",
+    9: "ERROR",
+    10: "COOKIE ECHO",
+    11: "COOKIE ACK",
+    12: "ECNE",
+    13: "CWR",
+    14: "SHUTDOWN COMPLETE",
+    15: "AUTH",
+    0x40: "I-DATA",
+    0x80: "ASCONF-ACK",
+    0x81: "PKTDROP",
+    0x82: "RE-CONFIG",
+    0x84: "PAD",
+    0xC0: "FORWARD-TSN",
+    0xC1: "ASCONF",
+    0xC2: "I-FORWARD-TSN",
+}
+"""SCTP chunk types (IANA sctp-parameters, in the RFCs' spelling)."""
+
+TCPDUMP_CHUNKS: Mapping[int, str] = {
+    4: "HB REQ",
+    5: "HB ACK",
+    9: "OP ERR",
+    12: "ECN ECHO",
+    13: "ECN CWR",
+    0xC0: "FOR CUM TSN",
+}
+"""The chunk types that tcpdump spells otherwise than the RFCs do."""
+
+SCTP_DATA_FLAGS: Mapping[str, int] = {"I": 8, "U": 4, "B": 2, "E": 1}
+"""The letters of the flags of DATA and their bits, in tcpdump's order (RFC 9260 section 3.3.1)."""
+
+SCTP_PARAMETERS: Mapping[int, str] = {
+    1: "Heartbeat Info",
+    5: "IPv4 Address",
+    6: "IPv6 Address",
+    7: "State Cookie",
+    8: "Unrecognized Parameter",
+    9: "Cookie Preservative",
+    11: "Host Name Address",
+    12: "Supported Address Types",
+    13: "Outgoing SSN Reset Request",
+    14: "Incoming SSN Reset Request",
+    15: "SSN/TSN Reset Request",
+    16: "Re-configuration Response",
+    17: "Add Outgoing Streams Request",
+    18: "Add Incoming Streams Request",
+    0x8000: "ECN Capable",
+    0x8001: "Zero Checksum Acceptable",
+    0x8002: "Random",
+    0x8003: "Chunk List",
+    0x8004: "Requested HMAC Algorithm",
+    0x8005: "Padding",
+    0x8008: "Supported Extensions",
+    0xC000: "Forward TSN Supported",
+    0xC001: "Add IP Address",
+    0xC002: "Delete IP Address",
+    0xC003: "Error Cause Indication",
+    0xC004: "Set Primary Address",
+    0xC005: "Success Indication",
+    0xC006: "Adaptation Layer Indication",
+}
+"""SCTP parameter types (IANA sctp-parameters)."""
+
+SCTP_CAUSES: Mapping[int, str] = {
+    1: "Invalid Stream Identifier",
+    2: "Missing Mandatory Parameter",
+    3: "Stale Cookie",
+    4: "Out of Resource",
+    5: "Unresolvable Address",
+    6: "Unrecognized Chunk Type",
+    7: "Invalid Mandatory Parameter",
+    8: "Unrecognized Parameters",
+    9: "No User Data",
+    10: "Cookie Received While Shutting Down",
+    11: "Restart of an Association with New Addresses",
+    12: "User-Initiated Abort",
+    13: "Protocol Violation",
+    160: "Request to Delete Last Remaining IP Address",
+    161: "Operation Refused Due to Resource Shortage",
+    162: "Request to Delete Source IP Address",
+    163: "Association Aborted Due to Illegal ASCONF-ACK",
+    164: "Request Refused - No Authorization",
+    261: "Unsupported HMAC Identifier",
+}
+"""SCTP error causes (RFC 9260 section 3.3.10; RFC 5061, RFC 4895)."""
+
 ETHERTYPES: Mapping[int, str] = {
     0x0800: "IPv4",
     0x0806: "ARP",
@@ -197,6 +293,26 @@ def tcp_flags(flags: str) -> str:
 def tcp_option(kind: int) -> str:
     """An option kind's word: 'mss', 'unknown-253'."""
     return TCP_OPTIONS.get(kind, f"unknown-{kind}")
+
+
+def sctp_chunk(kind: int) -> str:
+    """A chunk type's name: 'INIT ACK', 'chunk-63'."""
+    return SCTP_CHUNKS.get(kind, f"chunk-{kind}")
+
+
+def tcpdump_chunk(kind: int) -> str:
+    """A chunk type in tcpdump's spelling: 'HB REQ', 'Unknown chunk type: 0x3f'."""
+    return TCPDUMP_CHUNKS.get(kind) or SCTP_CHUNKS.get(kind) or f"Unknown chunk type: 0x{kind:x}"
+
+
+def sctp_parameter(kind: int) -> str:
+    """A parameter type's name: 'State Cookie', 'parameter-32769'."""
+    return SCTP_PARAMETERS.get(kind, f"parameter-{kind}")
+
+
+def sctp_cause(code: int) -> str:
+    """An error cause's name: 'Stale Cookie', 'cause-99'."""
+    return SCTP_CAUSES.get(code, f"cause-{code}")
 
 
 def ethertype(number: int) -> str:

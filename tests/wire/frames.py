@@ -96,9 +96,10 @@ def tcpdump(path: Path) -> list[str]:
     return [line for line in run.stdout.splitlines() if not line.startswith(("\t", "    "))]
 
 
-def tshark(path: Path, *names: str) -> list[dict[str, list[str]]]:
+def tshark(path: Path, *names: str, options: Sequence[str] = ()) -> list[dict[str, list[str]]]:
     """The named fields of each frame by tshark, each with all its values; nothing put together again."""
     options = [
+        *options,
         "tcp.relative_sequence_numbers:FALSE",
         "tcp.desegment_tcp_streams:FALSE",
         "ip.defragment:FALSE",

@@ -260,7 +260,7 @@ A = "IP 10.0.0.1.40000 > 10.0.0.2.7: "
         ("IP6 10.0.0.1.1 > ::1.7: UDP, length 5", "column 5: expected an IPv6 address"),
         ("IP 10.0.0.1.1 > 10.0.0.2.65536: UDP, length 5", "column 17: expected an address, a dot and a port"),
         (A + "TCP", "column 4: expected an IPv4 address"),
-        ("IP 10.0.0.1 > 10.0.0.2: TCP", "column 25: expected 'Flags [', 'UDP, ', 'ICMP … length N'"),
+        ("IP 10.0.0.1 > 10.0.0.2: TCP", "column 25: expected 'Flags [', 'UDP, ', 'sctp (1) ', 'ICMP … length N'"),
         ("IP 10.0.0.1 > 10.0.0.2: ICMP hello, length 1", "column 25: expected an ICMP message"),
         ("IP 10.0.0.1 > 10.0.0.2: ip-proto-256 1", "column 34: expected a number below 256, came '256 1'"),
         ("ARP, hello, length 28", "column 6: expected an ARP message, as 'Request who-has A tell B'"),

@@ -49,4 +49,5 @@ def calls(draw: st.DrawFn, hosts: tuple[str, ...] = ("client", "server")) -> Cal
         peer=draw(st.none() | ENDPOINTS),
         state=draw(st.none() | st.sampled_from(["ESTABLISHED", "TIME-WAIT"])),
         state_ns=draw(optional),
+        endpoint=draw(st.booleans()),
     )
