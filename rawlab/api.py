@@ -32,7 +32,7 @@ class Story(story.Story):
 def explain(captured: timeline.Timeline) -> Story:
     """The story of a timeline: each frame decoded, each packet given its cause."""
     told = tell(captured, decode)
-    return Story(timeline=told.timeline, calls=told.calls, packets=told.packets)
+    return Story(timeline=told.timeline, calls=told.calls, packets=told.packets, endpoint_calls=told.endpoint_calls)
 
 
 def load(path: str | os.PathLike[str]) -> Story:
@@ -51,18 +51,26 @@ def capture(
     clients: int = 1,
     ipv6: bool = False,
     loopback: bool = False,
+    stack: str | None = None,
     output: str | os.PathLike[str] | None = None,
     force: bool = False,
     waiting: Callable[[str], None] = lambda _: None,
 ) -> Story:
     """Runs a lab and tells its story; with `output`, the capture is kept in that (new) file.
 
+    `stack`: whose SCTP, 'kernel' or 'user' (rawlab's own); the kernel's if it has one.
     Needs what `rawlab doctor` tries. Raises UsageError, PermissionMissing, LabError, OutputError.
     """
     from rawlab.live.session import Request, Session
 
     request = Request(
-        lab=lab, messages=tuple(messages), port=port, clients=clients, ipv6=ipv6, loopback=loopback
+        lab=lab,
+        messages=tuple(messages),
+        port=port,
+        clients=clients,
+        ipv6=ipv6,
+        loopback=loopback,
+        stack=stack,
     ).checked()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "capture.pcapng") if output is None else Path(output)

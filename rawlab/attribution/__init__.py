@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rawlab.attribution import datagrams, neighbours, tcp
+from rawlab.attribution import datagrams, endpoint_calls, neighbours, sctp, sctp_calls, tcp
+from rawlab.attribution.association import Association
 from rawlab.attribution.calls import Links, link
 from rawlab.attribution.connection import Connection
-from rawlab.attribution.lanes import Lane
+from rawlab.attribution.lanes import SctpLane, TcpLane
 from rawlab.attribution.pairing import Decode, pair
 from rawlab.attribution.sockets import Sockets
 from rawlab.attribution.whys import why
@@ -18,21 +19,27 @@ from rawlab.model.story import CallStory, Story
 from rawlab.model.timeline import Timeline
 
 States = tuple[tuple[str, str | None], ...]
+_STACKS = {"kernel": "the kernel", "user": "our endpoint"}
+"who speaks SCTP"
 
 
 def tell(timeline: Timeline, decode: Decode) -> Story:
     """The story; `decode` reads a frame (`wire.decode.decode`)."""
     hosts = [host.name for host in timeline.hosts] or ["client", "server"]
     drafts = pair(timeline, decode)
-    sockets = Sockets(timeline.calls)
+    calls = [call for call in timeline.calls if not call.endpoint]
+    sockets = Sockets(calls)
     neighbours.attribute(drafts)
     received = datagrams.attribute(drafts, sockets)
     connections = tcp.attribute(drafts, sockets, hosts)
-    links = link(timeline.calls, drafts, connections, received, sockets.polled)
-    alone = _lone_lanes(timeline.calls, links, sockets)
-    only = connections[0] if len(connections) == 1 else None
+    associations = sctp.attribute(drafts, sockets, hosts, _STACKS.get(timeline.run.stack or "", "the kernel"))
+    links = link(calls, drafts, connections, received, sockets.polled)
+    sctp_calls.link(links, associations, sockets)
+    alone = _lone_lanes(calls, links, sockets)
+    conversations: list[Connection | Association] = [*connections, *associations]
+    only = conversations[0] if len(conversations) == 1 else None
     stories = []
-    for n, (call, mine) in enumerate(zip(timeline.calls, links, strict=True), 1):
+    for n, (call, mine) in enumerate(zip(calls, links, strict=True), 1):
         before, then = (_states(call, mine, alone, only, at_ns, hosts) for at_ns in _span(call))
         stories.append(
             CallStory(
@@ -45,7 +52,12 @@ def tell(timeline: Timeline, decode: Decode) -> Story:
                 states_after=then,
             )
         )
-    return Story(timeline=timeline, calls=tuple(stories), packets=tuple(draft.finished() for draft in drafts))
+    return Story(
+        timeline=timeline,
+        calls=tuple(stories),
+        packets=tuple(draft.finished() for draft in drafts),
+        endpoint_calls=endpoint_calls.tell([call for call in timeline.calls if call.endpoint], drafts),
+    )
 
 
 def _span(call: Call) -> tuple[int, int]:
@@ -56,8 +68,8 @@ def _span(call: Call) -> tuple[int, int]:
 def _states(
     call: Call,
     mine: Links,
-    alone: dict[tuple[str, int], Lane],
-    only: Connection | None,
+    alone: dict[tuple[str, int], TcpLane | SctpLane],
+    only: Connection | Association | None,
     at_ns: int,
     hosts: Sequence[str],
 ) -> States:
@@ -66,8 +78,8 @@ def _states(
     A call on no TCP socket (nanosleep, a raw socket's) tells of the only connection, once that has begun.
     """
     accepting = call.name == "accept" and at_ns == call.entered_ns
-    if mine.connection is not None and not accepting:
-        return mine.connection.states(at_ns)
+    if not accepting and (states := mine.states(at_ns)) is not None:
+        return states
     inode = call.socket if call.socket is not None else call.new_socket
     lane = alone.get((call.host, inode)) if inode is not None else None
     if lane is None and only is not None and only.drafts[0].at_ns <= at_ns:
@@ -77,17 +89,22 @@ def _states(
 
 def _lone_lanes(
     calls: Sequence[Call], links: Sequence[Links], sockets: Sockets
-) -> dict[tuple[str, int], Lane]:
+) -> dict[tuple[str, int], TcpLane | SctpLane]:
     """The states of the sockets that are no connection's end: closed, listening, closed again."""
-    lanes: dict[tuple[str, int], Lane] = {}
+    lanes: dict[tuple[str, int], TcpLane | SctpLane] = {}
     for call, mine in zip(calls, links, strict=True):
         if call.name == "socket" and call.state is not None and call.new_socket is not None:
-            lanes[call.host, call.new_socket] = Lane()
+            lanes[call.host, call.new_socket] = SctpLane() if _is_sctp(call) else TcpLane()
         lane = lanes.get((call.host, call.socket)) if call.socket is not None else None
-        if lane is None or call.errno is not None or mine.end is not None:
+        if not isinstance(lane, TcpLane) or call.errno is not None or mine.end is not None:
             continue
         if call.name == "listen":
             lane.apply(TcpEvent.PASSIVE_OPEN, _span(call)[1])
         elif call.name == "close" and sockets.is_last_close(call):
             lane.apply(TcpEvent.CLOSE, _span(call)[1])
     return lanes
+
+
+def _is_sctp(call: Call) -> bool:
+    """Whether socket made one of SCTP's."""
+    return dict(call.args).get("protocol") == "IPPROTO_SCTP"

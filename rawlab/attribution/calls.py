@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+from rawlab.attribution.association import Association, SctpEnd
 from rawlab.attribution.connection import Connection, End, arrival_ns, segment_of
 from rawlab.attribution.pairing import Draft
+from rawlab.attribution.sctp_messages import Receipt
 from rawlab.attribution.sockets import RECEIVERS, Socket
 from rawlab.model.event import Call
 
@@ -20,6 +22,16 @@ class Links:
     waited_for: list[Draft] = field(default_factory=list)
     connection: Connection | None = None
     end: End | None = None
+    association: Association | None = None
+    sctp_end: SctpEnd | None = None
+    is_sctp: bool = False
+    receipt: Receipt | None = None
+    "the message that it took"
+
+    def states(self, at_ns: int) -> tuple[tuple[str, str | None], ...] | None:
+        """Each host's state at that time; None where it is about no connection and no association."""
+        about = self.connection or self.association
+        return None if about is None else about.states(at_ns)
 
 
 def link(

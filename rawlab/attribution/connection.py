@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from rawlab.attribution.lanes import Lane
+from rawlab.attribution.lanes import TcpLane
 from rawlab.attribution.pairing import Draft
 from rawlab.attribution.sockets import RECEIVERS, SENDERS, NumberedCall, Ranges, Socket
 from rawlab.model.address import Endpoint
@@ -34,7 +34,7 @@ class End:
     "the kernel's word on the connecting socket's port is this end's, though no connection came of it"
     recorded: bool = True
     "the capture has calls"
-    lane: Lane = field(default_factory=Lane)
+    lane: TcpLane = field(default_factory=TcpLane)
     base: Serial | None = None
     "the sequence number that stands for 0"
     written: Ranges = field(default_factory=lambda: Ranges(()))

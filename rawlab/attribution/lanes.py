@@ -1,38 +1,66 @@
-"""Each end's TCP state over time, derived from the segments sent and received by the table of RFC 9293."""
+"""Each end's state over time, derived from the packets sent and received by the tables of RFC 9293 and RFC 9260."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from enum import StrEnum
 from itertools import pairwise
+from typing import Generic, TypeVar
 
-from rawlab.model.states import TcpEvent, TcpState, after
+from rawlab.model.states import SctpEvent, SctpState, TcpEvent, TcpState, after, sctp_after
+
+State = TypeVar("State", bound=StrEnum)
+Event = TypeVar("Event", bound=StrEnum)
 
 
-class Lane:
-    """The states of one socket or of one end of a connection, with the times at which they began."""
+class Lane(Generic[State, Event]):
+    """The states of one socket, or of one end of a connection or association, with the times at which they began."""
 
-    def __init__(self, state: TcpState = TcpState.CLOSED) -> None:
+    def __init__(self, state: State) -> None:
         self._times: list[int] = [-1]
-        self._states: list[TcpState] = [state]
+        self._states: list[State] = [state]
+
+    def _after(self, event: Event) -> State:
+        """The state that follows the latest one."""
+        raise NotImplementedError
 
     @property
-    def state(self) -> TcpState:
+    def state(self) -> State:
         """The latest state."""
         return self._states[-1]
 
-    def apply(self, event: TcpEvent, at_ns: int) -> None:
+    def apply(self, event: Event, at_ns: int) -> None:
         """Lets an event happen; times must not go backwards."""
-        passive = self._states[0] is TcpState.LISTEN
-        if (state := after(self.state, event, passive=passive)) is not self.state:
+        if (state := self._after(event)) is not self.state:
             self._times.append(at_ns)
             self._states.append(state)
 
-    def at(self, at_ns: int) -> TcpState:
+    def at(self, at_ns: int) -> State:
         """The state at that time, the transition of that very nanosecond included."""
         return self._states[bisect_right(self._times, at_ns) - 1]
 
-    def transitions(self) -> list[tuple[int, TcpState, TcpState]]:
+    def transitions(self) -> list[tuple[int, State, State]]:
         """(time, from, to), in order."""
         return [
             (at, old, new) for at, (old, new) in zip(self._times[1:], pairwise(self._states), strict=True)
         ]
+
+
+class TcpLane(Lane[TcpState, TcpEvent]):
+    """A TCP socket's or end's states."""
+
+    def __init__(self, state: TcpState = TcpState.CLOSED) -> None:
+        super().__init__(state)
+
+    def _after(self, event: TcpEvent) -> TcpState:
+        return after(self.state, event, passive=self._states[0] is TcpState.LISTEN)
+
+
+class SctpLane(Lane[SctpState, SctpEvent]):
+    """An SCTP association's states at one end; a socket that listens has none, and is CLOSED."""
+
+    def __init__(self, state: SctpState = SctpState.CLOSED) -> None:
+        super().__init__(state)
+
+    def _after(self, event: SctpEvent) -> SctpState:
+        return sctp_after(self.state, event)

@@ -1,14 +1,14 @@
 """Frames to packets: the same octets, seen where they left and where they arrived, are one packet.
 
 On a wire that changes nothing, a frame that left one host and a frame that arrived at another are the same
-packet if their octets are the same; of equal ones, the first that left is the first that arrived, but for one that
-left so long ago that TCP's timer has sent it again. What left and was never seen to arrive is lost, unless the
-capture itself lost frames there.
+packet if their octets are the same; of equal ones (the same chunk, sent again), the one that would have been as long
+on the way as packets of its way are. What left and was never seen to arrive is lost, unless the capture itself lost
+frames there; what arrives a second time was doubled on the way.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -43,6 +43,8 @@ class Draft:
     ack: int | None = None
     cause: Cause = UNKNOWN
     states: tuple[tuple[str, str | None], ...] = field(default=())
+    copy_of: Draft | None = None
+    "the packet of which the wire made this second one"
 
     @property
     def at_ns(self) -> int:
@@ -72,26 +74,57 @@ class Draft:
 
 def pair(timeline: Timeline, decode: Decode) -> list[Draft]:
     """The packets in order of time, numbered from 1, each decoded once."""
-    on_the_way: dict[bytes | memoryview, deque[Draft]] = defaultdict(deque)
+    on_the_way: dict[bytes | memoryview, list[Draft]] = defaultdict(list)
+    arrived: dict[bytes | memoryview, Draft] = {}
+    delays: dict[str, int] = {}  # ns on the way, of each sender's latest packet of which there was but one
     drafts: list[Draft] = []
     for frame in sorted(timeline.frames, key=lambda frame: frame.at_ns):
         point = timeline.points[frame.point]
         waiting = on_the_way[frame.data]
         if frame.outgoing is False and waiting and waiting[0].sender != point.host:
-            draft = waiting.popleft()
+            draft = _likeliest(waiting, frame.at_ns, delays)
             draft.arrived_ns, draft.receiver = frame.at_ns, point.host
             draft.frames.append(frame.number)
+            arrived[frame.data] = draft
             continue
         draft = _first_sight(frame, decode(frame.data, point.linktype, frame.length), point)
         drafts.append(draft)
         if frame.outgoing and point.host is not None:
-            again = waiting and frame.at_ns - waiting[-1].at_ns >= _LEAST_TIMEOUT_NS
-            (waiting.appendleft if again else waiting.append)(draft)
+            waiting.append(draft)
+        elif (first := arrived.get(frame.data)) is not None and first.receiver == point.host:
+            draft.copy_of, draft.sender = first, first.sender
     _find_lost(drafts, timeline.points)
     drafts.sort(key=lambda draft: draft.at_ns)
     for n, draft in enumerate(drafts, 1):
         draft.n = n
+    for draft in drafts:
+        if draft.copy_of is not None:
+            draft.cause = _copied(draft.copy_of)
     return drafts
+
+
+def _likeliest(waiting: list[Draft], at_ns: int, delays: dict[str, int]) -> Draft:
+    """Of packets with the same octets the one that arrives now; it does not wait any more."""
+    sender = waiting[0].sender or ""
+    if len(waiting) == 1:
+        draft = waiting.pop()
+        delays[sender] = at_ns - draft.at_ns
+        return draft
+    if sender in delays:
+        draft = min(waiting, key=lambda draft: abs(at_ns - draft.at_ns - delays[sender]))
+    else:
+        draft = next((draft for draft in waiting if at_ns - draft.at_ns < _LEAST_TIMEOUT_NS), waiting[-1])
+    waiting.remove(draft)
+    return draft
+
+
+def _copied(first: Draft) -> Cause:
+    return Cause(
+        kind="kernel",
+        reason=f"a copy of packet {first.n}, made on the way: nobody sent it",
+        confidence="exact",
+        packets=(first.n,),
+    )
 
 
 def _first_sight(frame: Frame, facts: Facts, point: Point) -> Draft:

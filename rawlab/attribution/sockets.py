@@ -17,7 +17,14 @@ from rawlab.model.event import Call
 SENDERS = frozenset(("write", "send", "sendto", "sendmsg", "writev"))
 RECEIVERS = frozenset(("read", "recv", "recvfrom", "recvmsg", "readv"))
 NumberedCall = tuple[int, Call]
-_PROTOCOLS = {"IPPROTO_ICMP": 1, "IPPROTO_TCP": 6, "IPPROTO_UDP": 17, "IPPROTO_ICMPV6": 58, "IPPROTO_RAW": 255}
+_PROTOCOLS = {
+    "IPPROTO_ICMP": 1,
+    "IPPROTO_TCP": 6,
+    "IPPROTO_UDP": 17,
+    "IPPROTO_ICMPV6": 58,
+    "IPPROTO_SCTP": 132,
+    "IPPROTO_RAW": 255,
+}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -33,6 +40,8 @@ class Socket:
     "when connect was entered, or accept returned; else when the first call on it was entered"
     last_close: NumberedCall | None = None
     "the close or exit with which the last process that held it let it go"
+    parent: Socket | None = None
+    "the socket that it was accepted from, or peeled off"
 
     @property
     def type(self) -> str | None:
@@ -41,8 +50,13 @@ class Socket:
         return None if made is None else str(dict(made[1].args).get("type")).partition("|")[0]
 
     @property
+    def is_sctp(self) -> bool:
+        """Whether it, or the socket that it came from, is SCTP's."""
+        return self.parent.is_sctp if self.parent is not None else self.protocol == 132 and self.type != "SOCK_RAW"
+
+    @property
     def protocol(self) -> int:
-        """IANA's number of a raw socket's protocol, or 0."""
+        """IANA's number of the protocol that socket was given, or 0."""
         made = next(self.named("socket"), None)
         named = 0 if made is None else dict(made[1].args).get("protocol")
         return named if isinstance(named, int) else _PROTOCOLS.get(str(named), 0)
@@ -76,6 +90,8 @@ class Sockets:
         self._ends: dict[tuple[str, Endpoint, Endpoint], list[Socket]] = defaultdict(list)
         self._listeners: dict[tuple[str, int], list[Socket]] = defaultdict(list)
         for found in self._all.values():
+            if found.is_sctp:
+                continue  # its associations find it: it may have several, and several addresses
             if found.local and found.peer:
                 self._ends[found.host, found.local, found.peer].append(found)
             elif found.local and any(call.result == 0 for _, call in found.named("listen")):
@@ -85,8 +101,11 @@ class Sockets:
         if call.socket is not None:
             self._socket(call.host, call.socket, call.entered_ns).calls.append((n, call))
         if call.new_socket is not None:
-            made_ns = call.returned_ns if call.name == "accept" and call.returned_ns else call.entered_ns
-            self._socket(call.host, call.new_socket, made_ns).calls.append((n, call))
+            made_ns = call.returned_ns if call.name != "socket" and call.returned_ns else call.entered_ns
+            made = self._socket(call.host, call.new_socket, made_ns)
+            made.calls.append((n, call))
+            if call.socket is not None:
+                made.parent = self._all.get((call.host, call.socket))
         inode = call.new_socket if call.new_socket is not None else call.socket
         if inode is not None and call.local is not None:
             found = self._all[call.host, inode]

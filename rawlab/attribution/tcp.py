@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 from rawlab.attribution.connection import Connection, End, arrival_ns, segment_of
-from rawlab.attribution.lanes import Lane
+from rawlab.attribution.lanes import TcpLane
 from rawlab.attribution.pairing import UNKNOWN, Draft
 from rawlab.attribution.sockets import Sockets
 from rawlab.attribution.tcp_rules import cause_of, closing_call
@@ -94,7 +94,7 @@ def _tie(end: End, sockets: Sockets, hosts: Sequence[str], at_ns: int, *, peer_i
     """Ties an end to the call that opened it: connect at the active end, listen at the passive one."""
     if peer_is_active:
         end.listener = sockets.listener(hosts, end.address.port, at_ns)
-        end.lane = Lane(TcpState.LISTEN if end.listener else TcpState.CLOSED)
+        end.lane = TcpLane(TcpState.LISTEN if end.listener else TcpState.CLOSED)
     if end.socket is not None:
         end.connect = next(iter(end.socket.named("connect")), None)
 
@@ -115,7 +115,7 @@ def _find_listening(connection: Connection) -> None:
     mine = (draft for draft in connection.drafts if connection.direction(draft)[0] is passive)
     first = next(mine, None)
     if first is not None and {"S", "A"} <= set(segment_of(first).flags):
-        passive.lane = Lane(TcpState.LISTEN)
+        passive.lane = TcpLane(TcpState.LISTEN)
 
 
 # ------------------------------------------------------------------------------------------------- walk

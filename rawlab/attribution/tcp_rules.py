@@ -59,7 +59,7 @@ def _reset(connection: Connection, draft: Draft, sender: End, receiver: End) -> 
 def _reset_after_close(draft: Draft, sender: End, receiver: End, closing: NumberedCall) -> Cause:
     n, call = closing
     unread = receiver.sent_end - 1 - (receiver.fin_number is not None) - sender.read.end
-    if any(_lingers_0(option) for _, option in sender.socket_calls("setsockopt")):
+    if any(lingers_0(option) for _, option in sender.socket_calls("setsockopt")):
         why = f"{call.name} (call {n}) with SO_LINGER set to 0 seconds resets instead of ending in order"
         return Cause(kind="call", calls=(n,), reason=why, confidence="exact")
     late = sender.last_arrival
@@ -75,7 +75,7 @@ def _reset_after_close(draft: Draft, sender: End, receiver: End, closing: Number
     return kernel(f"the socket was closed by {call.name} (call {n})", [closing], confidence="inferred")
 
 
-def _lingers_0(option: Call) -> bool:
+def lingers_0(option: Call) -> bool:
     """Whether a setsockopt set SO_LINGER on, to 0 seconds: struct linger, two ints (socket(7))."""
     args = dict(option.args)
     value = args.get("optval")

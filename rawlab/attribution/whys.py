@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from rawlab.attribution import sctp_whys
 from rawlab.attribution.calls import Links
 from rawlab.attribution.pairing import Draft
 from rawlab.attribution.sockets import RECEIVERS, SENDERS
-from rawlab.attribution.words import packets_in_words
+from rawlab.attribution.words import packets_in_words, waited
 from rawlab.model.event import Call
 from rawlab.model.facts import TcpSegment, UdpDatagram
 
 
 def why(call: Call, mine: Links) -> str:
     """The sentence."""
+    if mine.is_sctp and (sentence := sctp_whys.why(call, mine)) is not None:
+        return sentence
     if call.errno is not None:
         return _failed(call, mine)
     tell = _WORDS.get("send" if call.name in SENDERS else "receive" if call.name in RECEIVERS else call.name)
@@ -53,14 +56,6 @@ def _failed(call: Call, mine: Links) -> str:
     return _FAILURES.get(call.errno or "", "it failed, and sent nothing")
 
 
-def _waited(call: Call, drafts: Sequence[Draft]) -> str:
-    """Whether it had to wait for the packets: 'waits for packet 7', or 'packet 7 had come before'."""
-    last = max((draft.arrived_ns or draft.at_ns for draft in drafts), default=call.entered_ns)
-    if last <= call.entered_ns:
-        return f"{packets_in_words(drafts)} had come before: no wait"
-    return f"waits for {packets_in_words(drafts)}"
-
-
 def _bind(call: Call, mine: Links) -> str:
     return f"gives the socket its address{f' {call.local}' if call.local else ''}: nothing is sent"
 
@@ -74,14 +69,14 @@ def _listen(call: Call, mine: Links) -> str:
 def _connect(call: Call, mine: Links) -> str:
     if not mine.sent:
         return "notes the peer's address: nothing is sent"
-    waits = f", {_waited(call, mine.waited_for)} (SYN-ACK)" if mine.waited_for else ""
+    waits = f", {waited(call, mine.waited_for)} (SYN-ACK)" if mine.waited_for else ""
     return f"sends {packets_in_words(mine.sent)} (SYN){waits}"
 
 
 def _accept(call: Call, mine: Links) -> str:
     if not mine.waited_for:
         return "takes the first connection off the queue: nothing is sent"
-    last_step = _waited(call, mine.waited_for)
+    last_step = waited(call, mine.waited_for)
     return f"takes a connection off the queue; its handshake's last step: {last_step}; nothing is sent"
 
 
@@ -98,19 +93,19 @@ def _send(call: Call, mine: Links) -> str:
 def _receive(call: Call, mine: Links) -> str:
     if not mine.waited_for:
         return "nothing is sent"
-    brought, waited = packets_in_words(mine.waited_for), _waited(call, mine.waited_for)
+    brought, wait = packets_in_words(mine.waited_for), waited(call, mine.waited_for)
     flags = str(dict(call.args).get("flags"))
     if isinstance(mine.waited_for[0].facts.transport, TcpSegment) and call.result == 0:
-        return f"the end of the stream, FIN: {waited}"
+        return f"the end of the stream, FIN: {wait}"
     if "MSG_PEEK" in flags:
-        return f"looks at what {brought} brought, and takes nothing; {waited}"
+        return f"looks at what {brought} brought, and takes nothing; {wait}"
     if "MSG_OOB" in flags:
-        return f"takes the urgent octet, which {brought} brought; {waited}"
-    return f"takes what {brought} brought{_rest_lost(call, mine)}; {waited}"
+        return f"takes the urgent octet, which {brought} brought; {wait}"
+    return f"takes what {brought} brought{_rest_lost(call, mine)}; {wait}"
 
 
 def _poll(call: Call, mine: Links) -> str:
-    waits = f", {_waited(call, mine.waited_for)}" if mine.waited_for else ""
+    waits = f", {waited(call, mine.waited_for)}" if mine.waited_for else ""
     return f"waits until a descriptor is ready{waits}: nothing is sent"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rawlab.attribution.pairing import Draft
 from rawlab.attribution.sockets import NumberedCall
+from rawlab.model.event import Call
 from rawlab.model.story import Cause, Confidence
 
 
@@ -50,6 +51,14 @@ def packets_in_words(drafts: Sequence[Draft]) -> str:
 
 
 _RUNS = 4  # of consecutive packets, named one by one
+
+
+def waited(call: Call, drafts: Sequence[Draft]) -> str:
+    """Whether the call had to wait for the packets: 'waits for packet 7', or 'packet 7 had come before: no wait'."""
+    last = max((draft.arrived_ns or draft.at_ns for draft in drafts), default=call.entered_ns)
+    if last <= call.entered_ns:
+        return f"{packets_in_words(drafts)} had come before: no wait"
+    return f"waits for {packets_in_words(drafts)}"
 
 
 def octets(first: int, end: int) -> str:

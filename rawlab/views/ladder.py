@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rawlab.model.story import CallStory, Packet, Story
-from rawlab.views.rows import STRSIZE, hosts, words
+from rawlab.views.rows import STRSIZE, hosts, text_of
 from rawlab.wire.strace import format_call
 
 
@@ -72,7 +72,7 @@ def layout(story: Story) -> Ladder:
     return Ladder(
         hosts=(names[0], names[1]),
         moments=len(at),
-        arrows=tuple(_arrow(packet, at, names) for packet in story.packets),
+        arrows=tuple(_arrow(packet, at, names, text_of(packet, story)) for packet in story.packets),
         bars=tuple(_bar(told, at, names) for told in story.calls),
         spans=tuple(_spans(story, at, names)),
     )
@@ -99,10 +99,10 @@ def _side(host: str | None, names: list[str]) -> int:
     return 1 if host == names[1] else 0
 
 
-def _arrow(packet: Packet, at: Moments, names: list[str]) -> Arrow:
+def _arrow(packet: Packet, at: Moments, names: list[str], label: str) -> Arrow:
     first = at["packet", packet.n, 0]
     return Arrow(
-        label=words(packet),
+        label=label,
         side=_side(packet.sender, names),
         first=first,
         last=at.get(("packet", packet.n, 1), first),

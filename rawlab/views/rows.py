@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from rawlab.model.facts import TcpSegment
+from rawlab.model.sctp import SctpData, SctpPacket, SctpSack, SctpShutdown
 from rawlab.model.serial import Serial
 from rawlab.model.story import CallStory, Packet, Story
 from rawlab.wire.packets import brief, format_packet
@@ -23,7 +25,7 @@ class Row:
     """One row: a packet, or a call, its entry or its return."""
 
     label: str
-    "'c5' for call 5, 'p7' for packet 7"
+    "'c5' for call 5, 'p7' for packet 7, 'r9' for a call of our own endpoint's"
     at_ns: int
     host: str | None
     "the caller's or the sender's"
@@ -35,10 +37,10 @@ class Row:
     call: CallStory | None = None
 
 
-def rows(story: Story) -> Iterator[Row]:
-    """The story's rows, in order of time."""
+def rows(story: Story, *, endpoint_calls: bool = False) -> Iterator[Row]:
+    """The story's rows, in order of time; those of our endpoint's own calls only if asked for."""
     last: dict[str, str] = {}
-    moments = list(_moments(story))
+    moments = _moments(story, story.endpoint_calls if endpoint_calls else ())
     skip = False
     for index, (at_ns, kind, event) in enumerate(moments):
         if skip:
@@ -46,7 +48,7 @@ def rows(story: Story) -> Iterator[Row]:
             continue
         if isinstance(event, Packet):
             last |= {host: state for host, state in event.states if state}
-            yield _packet_row(event, at_ns, tuple(last.items()))
+            yield _packet_row(event, at_ns, tuple(last.items()), story)
             continue
         alone = kind == 0 and index + 1 < len(moments) and moments[index + 1][2] is event
         ends = event.call.name == "exit_group"
@@ -58,10 +60,10 @@ def rows(story: Story) -> Iterator[Row]:
         skip = alone
 
 
-def _moments(story: Story) -> list[tuple[int, int, CallStory | Packet]]:
+def _moments(story: Story, more: Sequence[CallStory]) -> list[tuple[int, int, CallStory | Packet]]:
     """(time, 0 entry, 1 packet or 2 return, what)."""
     moments: list[tuple[int, int, CallStory | Packet]] = []
-    for told in story.calls:
+    for told in (*story.calls, *more):
         moments.append((told.call.entered_ns, 0, told))
         if told.call.returned_ns is not None:
             moments.append((told.call.returned_ns, 2, told))
@@ -74,7 +76,7 @@ def _call_row(told: CallStory, at_ns: int, part: str, states: tuple[tuple[str, s
     texts = {"whole": format_call, "entry": format_entry, "return": format_resumed}
     unreturned = "had not returned when the capture ended"
     return Row(
-        label=f"c{told.n}",
+        label=told.label,
         at_ns=at_ns,
         host=call.host,
         text=texts[part](call, STRSIZE),
@@ -84,13 +86,13 @@ def _call_row(told: CallStory, at_ns: int, part: str, states: tuple[tuple[str, s
     )
 
 
-def _packet_row(packet: Packet, at_ns: int, states: tuple[tuple[str, str], ...]) -> Row:
+def _packet_row(packet: Packet, at_ns: int, states: tuple[tuple[str, str], ...], story: Story) -> Row:
     confidence = packet.cause.confidence
     return Row(
         label=f"p{packet.n}",
         at_ns=at_ns,
         host=packet.sender,
-        text=words(packet) + (" — lost" if packet.lost else ""),
+        text=text_of(packet, story) + (" — lost" if packet.lost else ""),
         why=packet.cause.reason + ("" if confidence == "exact" else f" ({confidence})"),
         states=states,
         packet=packet,
@@ -99,16 +101,33 @@ def _packet_row(packet: Packet, at_ns: int, states: tuple[tuple[str, str], ...])
 
 def bases(packet: Packet) -> tuple[Serial | None, Serial | None]:
     """The numbers that the packet's relative sequence and acknowledgment numbers count from."""
-    segment = packet.facts.transport
-    if not isinstance(segment, TcpSegment) or packet.seq is None:
+    transport = packet.facts.transport
+    if isinstance(transport, SctpPacket):
+        data = next((chunk.tsn for chunk in transport.chunks if isinstance(chunk, SctpData)), None)
+        acks = (chunk.cumulative_tsn for chunk in transport.chunks if isinstance(chunk, SctpSack | SctpShutdown))
+        sack = next(acks, None)
+        return (
+            None if data is None or packet.seq is None else data - packet.seq,
+            None if sack is None or packet.ack is None else sack - packet.ack,
+        )
+    if not isinstance(transport, TcpSegment) or packet.seq is None:
         return None, None
-    return segment.seq - packet.seq, None if packet.ack is None else segment.ack - packet.ack
+    return transport.seq - packet.seq, None if packet.ack is None else transport.ack - packet.ack
 
 
 def words(packet: Packet, *, addresses: bool = False) -> str:
     """The packet in tcpdump's notation, numbers relative."""
     seq_base, ack_base = bases(packet)
     return (format_packet if addresses else brief)(packet.facts, seq_base=seq_base, ack_base=ack_base)
+
+
+def text_of(packet: Packet, story: Story) -> str:
+    """The packet in few words; where it goes, if it goes by another path than a host's first addresses."""
+    ip = packet.facts.ip
+    others = (host.addresses[2:] for host in story.timeline.hosts)
+    if ip is None or len(story.timeline.points) <= len(story.timeline.hosts) or ip.destination not in chain(*others):
+        return words(packet)
+    return f"{words(packet)}, to {ip.destination}"
 
 
 def hosts(story: Story) -> Sequence[str]:

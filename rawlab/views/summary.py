@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from rawlab.model.sctp import SctpPacket
 from rawlab.model.story import Story
+
+_STACKS = {"kernel": "; SCTP is the kernel's", "user": "; SCTP is rawlab's own, over raw sockets"}
 
 
 def summary(story: Story) -> str:
@@ -16,6 +19,8 @@ def summary(story: Story) -> str:
     lost = sum(packet.lost for packet in story.packets)
     seen += f"; {count(unknown, 'packet')} of unknown cause" if unknown else ""
     seen += f"; {count(lost, 'packet')} lost on the way" if lost else ""
+    if any(isinstance(packet.facts.transport, SctpPacket) for packet in story.packets):
+        seen += _STACKS.get(story.timeline.run.stack or "", "")
     return seen
 
 

@@ -30,6 +30,12 @@ _STATES = {
     "CLOSING": "#cc79a7",
     "LAST-ACK": "#d55e00",
     "TIME-WAIT": "#0072b2",
+    "COOKIE-WAIT": "#e69f00",
+    "COOKIE-ECHOED": "#e69f00",
+    "SHUTDOWN-PENDING": "#cc79a7",
+    "SHUTDOWN-SENT": "#cc79a7",
+    "SHUTDOWN-RECEIVED": "#d55e00",
+    "SHUTDOWN-ACK-SENT": "#d55e00",
 }
 _CLOSED = "#999999"
 _STYLE = """

@@ -39,11 +39,13 @@ class Style:
     colour: bool = False
     most: int | None = None
     "rows at the most: of more, those in the middle are left out, and a row says how many"
+    endpoint_calls: bool = False
+    "with the calls that our own endpoint made on its raw socket"
 
 
 def timeline(story: Story, style: Style) -> str:
     """Number, time, the client's call, the packet, the server's call, both states, and why."""
-    told = list(rows(story))
+    told = list(rows(story, endpoint_calls=style.endpoint_calls))
     start_ns = told[0].at_ns if told else 0
     left, right = [*hosts(story), "", ""][:2]
     narrow = style.width is not None and style.width < NARROW
@@ -89,7 +91,8 @@ def _narrow(row: Row, left: str, states: Sequence[str]) -> list[str]:
 def calls(story: Story, style: Style) -> str:
     """Each call: arguments and result, how long it blocked, the packets and octets it sent, those it waited for."""
     header = ["#", "host", "pid", "call", "ms", "sent", "octets", "because of", "state after", "why"]
-    body = [_call_cells(told, story) for told in story.calls]
+    shown = (*story.calls, *(story.endpoint_calls if style.endpoint_calls else ()))
+    body = [_call_cells(told, story) for told in shown]
     if style.width is not None and style.width < NARROW:
         header = ["#", "call", "ms", "sent", "because of", "why"]
         body = [[n, f"{host}: {text}", ms, sent, cause, why] for n, host, _, text, ms, sent, _, cause, _, why in body]
@@ -100,7 +103,7 @@ def _call_cells(told: CallStory, story: Story) -> list[str]:
     call = told.call
     took = "" if call.returned_ns is None else f"{(call.returned_ns - call.entered_ns) / 1e6:.3f}"
     return [
-        f"c{told.n}",
+        told.label,
         call.host,
         str(call.pid),
         format_call(call, STRSIZE),
@@ -115,6 +118,8 @@ def _call_cells(told: CallStory, story: Story) -> list[str]:
 
 def octets_sent(told: CallStory, story: Story) -> int:
     """How many of the call's octets the packets that it sent carried."""
+    if told.call.endpoint:
+        return 0
     return sum(
         end - first for n in told.sent for of, first, end in story.packets[n - 1].cause.bytes if of == told.n
     )

@@ -11,7 +11,8 @@ A line is a label, who, when, what happened; behind bars what the story must say
     when     microseconds: entry-return (by itself: 1 µs), departure-arrival (by itself: 20 µs); '110-' did not
              return, or was lost
     what     a call in strace's words; a segment as '[P.] seq 1:6, ack 1, win 502 "hello"', numbers relative, an
-             acknowledgment's own number and all windows left out; 'isn 77' begins to count anew; ARP and ICMPv6
+             acknowledgment's own number and all windows left out; 'isn 77' begins to count anew; SCTP's chunks
+             as `sctp_packets` says, 'from 10.0.1.1 to 10.0.1.2: ' before them on another path; ARP and ICMPv6
              as in tcpdump's words
     | cause  kind, calls with the octets of them that it carries, packets, (confidence) if not exact, and
              '~ words' of the reason; for a call: the packets that it sent and those that it waited for
@@ -35,6 +36,7 @@ from rawlab.model.story import CallStory, Packet, Story
 from rawlab.model.timeline import Host, Point, Run, Timeline
 from rawlab.wire.decode import decode
 from rawlab.wire.strace import parse_call
+from tests.attribution import sctp_packets
 from tests.attribution.segments import Segment, arp_frame, icmp6_frame, tcp_frame
 
 BEGIN_NS = 1_700_000_000_000_000_000
@@ -49,6 +51,9 @@ PARAMETERS = {
     "write": "fd buf count",
     "send": "sockfd buf len flags",
     "recv": "sockfd buf len flags",
+    "sendmsg": "sockfd msg_name msg_iov msg_control flags",
+    "recvmsg": "sockfd msg_name msg_iov msg_control msg_flags flags",
+    "getsockopt": "sockfd level optname optval",
     "shutdown": "sockfd how",
     "setsockopt": "sockfd level optname optval",
     "dup": "fd",
@@ -155,11 +160,14 @@ class Ladder:
         """The call with the kernel's word of its socket."""
         fd = next((value for name, value in call.args[:1] if name in ("fd", "sockfd")), None)
         used = self.sockets.get((call.host, fd)) if isinstance(fd, int) else None
-        if call.name in ("socket", "accept") and call.result is not None and call.errno is None:
+        peels = call.name == "getsockopt" and "SCTP_SOCKOPT_PEELOFF" in dict(call.args).values()
+        if (peels or call.name in ("socket", "accept")) and call.result is not None and call.errno is None:
             self.inodes += 1
             made = self.sockets[call.host, call.result] = _Socket(inode=self.inodes)
             if call.name == "accept" and isinstance(peer := dict(call.args)["addr"], Endpoint):
                 made.local, made.peer = Endpoint(self.server, 7), peer
+            elif peels:
+                made.local, made.peer = Endpoint(self.server, 7), Endpoint(self.client, port)
             return replace(
                 call,
                 socket=used.inode if used else None,
@@ -187,11 +195,13 @@ class Ladder:
             case Call(name="connect") if isinstance(address, Endpoint):
                 client = Endpoint(self.client, port)
                 used.local, used.peer = client if call.host == "client" else used.local, address
+            case Call(name="sendmsg", host="client") if used.local is None:
+                used.local = Endpoint(self.client, port)
 
     # ---- packets
 
     def _packet(self, sender: str, port: int, span: tuple[int, int | None], text: str) -> None:
-        octets = self._neighbours(sender, text) or self._segment(sender, port, text)
+        octets = self._neighbours(sender, text) or self._sctp(sender, port, text) or self._segment(sender, port, text)
         number = ("client", "server").index(sender)
         seen = [(span[0], 0, None)] if self.loopback else [(span[0], number, True), (span[1], 1 - number, False)]
         for at_ns, point, outgoing in seen:
@@ -226,6 +236,20 @@ class Ladder:
             self.identification[sender] += 1
             return tcp_frame(segment, self.identification[sender])
         return tcp_frame(segment)
+
+    def _sctp(self, sender: str, port: int, text: str) -> bytes | None:
+        path = re.match(r"from (\S+) to (\S+): ", text)
+        words = text[path.end() :] if path else text
+        if not re.match("[A-Z]", words):
+            return None
+        ends = (self.client, port), (self.server, 7)
+        if path:
+            ends = (path[1], ends[0][1]), (path[2], ends[1][1])
+            ends = ends if sender == "client" else ((path[1], 7), (path[2], port))
+        elif sender == "server":
+            ends = ends[1], ends[0]
+        self.identification[sender] += 1
+        return sctp_packets.frame(words, sender, ends, self.identification[sender])
 
     def _neighbours(self, sender: str, text: str) -> bytes | None:
         own = self.client if sender == "client" else self.server

@@ -1,0 +1,209 @@
+"""Why DATA and SACK chunks were sent: which call's octets, which retransmission, which TSNs acknowledged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rawlab.attribution.association import Message, SctpEnd
+from rawlab.attribution.pairing import Draft
+from rawlab.attribution.sockets import RECEIVERS, NumberedCall
+from rawlab.attribution.words import kernel, numbers, packets_in_words
+from rawlab.model.sctp import SctpChunk, SctpData, SctpSack
+from rawlab.model.story import Cause, Confidence
+
+_MISSING_REPORTS = 3  # after so many, a TSN is sent again at once (RFC 9260 section 7.2.4)
+_DELAYED_NS = 100_000_000  # an acknowledgment that waits for a second packet waits at most 200 ms (section 6.2)
+
+
+def tsns(first: int, end: int) -> str:
+    """'TSN 3', 'TSN 3 to 5' of relative TSNs [first, end)."""
+    return f"TSN {first}" if end - first == 1 else f"TSN {first} to {end - 1}"
+
+
+def data_cause(draft: Draft, chunks: Sequence[SctpData], sender: SctpEnd, receiver: SctpEnd) -> Cause:
+    """Why the packet carries its DATA chunks."""
+    found = [sender.relative(chunk.tsn) for chunk in chunks]
+    old = [tsn for tsn in found if tsn in sender.sent]
+    new = [tsn for tsn in found if tsn not in sender.sent]
+    if not sender.sockets and not old:
+        return Cause(kind="call", reason=f"a send of {_runs(found)}", confidence="inferred")
+    carried = _carried([tsn for tsn in found if tsn in sender.message_of], sender)
+    untied = [tsn for tsn in found if tsn not in sender.message_of or sender.message_of[tsn].call is None]
+    if untied and sender.recorded:
+        return Cause(kind="unknown", reason=f"no recorded call sent {_runs(untied)}", confidence="unknown")
+    if not old:
+        return _first_time(draft, found, carried, sender, receiver)
+    why, packets, confidence = _why_again(draft, old, sender)
+    if new:
+        why += f"; {_first_time(draft, new, carried, sender, receiver).reason}"
+    return Cause(
+        kind="call" if new else "kernel",
+        calls=tuple(dict.fromkeys(n for n, _, _ in carried)),
+        packets=numbers(packets),
+        bytes=carried,
+        reason=why,
+        confidence=confidence,
+    )
+
+
+def _carried(found: Sequence[int], sender: SctpEnd) -> tuple[tuple[int, int, int], ...]:
+    """(call, first, last + 1): the octets of each call, neighbouring fragments as one."""
+    parts: list[tuple[int, int, int]] = []
+    for tsn in found:
+        message = sender.message_of[tsn]
+        if message.call is None:
+            continue
+        n, (first, end) = message.call[0], message.part(tsn)
+        if parts and parts[-1][0] == n and parts[-1][2] == first:
+            parts[-1] = (n, parts[-1][1], end)
+        else:
+            parts.append((n, first, end))
+    return tuple(parts)
+
+
+def _first_time(
+    draft: Draft,
+    found: Sequence[int],
+    carried: tuple[tuple[int, int, int], ...],
+    sender: SctpEnd,
+    receiver: SctpEnd,
+) -> Cause:
+    messages = list({message.first: message for tsn in found if (message := sender.message_of.get(tsn))}.values())
+    if len(messages) == 1 and len(messages[0].tsns) > 1:
+        reason = _fragments(found, messages[0])
+    else:
+        reason = "carries " + ", ".join(_whole(message, found) for message in messages)
+    held = [
+        acked
+        for acked, _, _ in sender.peer_acks[-1:]
+        if messages and messages[0].call and _returned(messages[0].call) < (acked.arrived_ns or acked.at_ns)
+    ]
+    if held:
+        reason += f"; held back until packet {held[0].n} came"
+    return Cause(
+        kind="call",
+        calls=tuple(dict.fromkeys(n for n, _, _ in carried)),
+        packets=numbers(held),
+        bytes=carried,
+        reason=reason,
+        confidence="exact",
+    )
+
+
+def _returned(numbered: NumberedCall) -> int:
+    _, call = numbered
+    return call.entered_ns if call.returned_ns is None else call.returned_ns
+
+
+def _whole(message: Message, found: Sequence[int]) -> str:
+    assert message.call is not None
+    n, call = message.call
+    mine = [tsn for tsn in found if tsn in message.tsns]
+    if len(message.tsns) > 1:
+        return _fragments(mine, message).removeprefix("carries ")
+    what = "the one octet" if message.size == 1 else f"all {message.size} octets"
+    return f"{what} of {call.name} (call {n})"
+
+
+def _fragments(found: Sequence[int], message: Message) -> str:
+    assert message.call is not None
+    n, call = message.call
+    first = message.part(found[0])[0]
+    end = message.part(found[-1])[1]
+    numbers = f"{found[0] - message.first + 1}"
+    if len(found) > 1:
+        numbers = f"{numbers} to {found[-1] - message.first + 1}"
+    plural = "s" if len(found) > 1 else ""
+    of = f"{len(message.tsns)}" if message.whole else "several"
+    return f"fragment{plural} {numbers} of {of}: {end - first} of the {message.size} octets of {call.name} (call {n})"
+
+
+def _why_again(draft: Draft, old: Sequence[int], sender: SctpEnd) -> tuple[str, list[Draft], Confidence]:
+    """Why TSNs are sent again: three SACKs missed them, the peer's window is closed, or the timer."""
+    before = [sender.sent[tsn][-1] for tsn in old]
+    since = min(earlier.at_ns for earlier in before)
+    reports = [
+        acked
+        for acked, cumulative, gaps in sender.peer_acks
+        if (acked.arrived_ns or acked.at_ns) > sender.sent[old[0]][0].at_ns
+        and any(old[0] < cumulative + start for start, _ in gaps)
+        and not any(cumulative + start <= old[0] <= cumulative + end for start, end in gaps)
+        and cumulative < old[0]
+    ]
+    waited = (draft.at_ns - since) / 1e6
+    again = f"{_runs(old)} again"
+    if len(reports) >= _MISSING_REPORTS and len(sender.sent[old[0]]) == 1:
+        last = reports[-_MISSING_REPORTS:]
+        why = f"{again}: {packets_in_words(last)} each said that it was missing (fast retransmit)"
+        return why, [*before, *last], "exact"
+    if sender.peer_window == 0:
+        return f"{again}: asks whether the peer's window, which is zero, has opened", before, "exact"
+    why = f"{again}: {packets_in_words(before)} {'was' if len(set(map(id, before))) == 1 else 'were'} not acknowledged"
+    return f"{why} for {waited:.0f} ms (T3-rtx)", before, "exact"
+
+
+def _runs(found: Sequence[int]) -> str:
+    """'TSN 3 to 5 and 8'"""
+    runs: list[list[int]] = []
+    for tsn in sorted(found):
+        if runs and tsn == runs[-1][1]:
+            runs[-1][1] += 1
+        else:
+            runs.append([tsn, tsn + 1])
+    words = [tsns(first, end).removeprefix("TSN ") for first, end in runs]
+    return "TSN " + (" and ".join(words) if len(words) < 3 else f"{', '.join(words[:-1])} and {words[-1]}")
+
+
+# ------------------------------------------------------------------------------------------------- SACK
+
+
+def sack_cause(draft: Draft, chunk: SctpChunk, sender: SctpEnd, receiver: SctpEnd) -> Cause:
+    """What the SACK acknowledges for the first time, and what it says is missing."""
+    assert isinstance(chunk, SctpSack)
+    cumulative = receiver.relative(chunk.cumulative_tsn)
+    blocks = [(0, cumulative + 1), *((cumulative + start, cumulative + end + 1) for start, end in chunk.gaps)]
+    new = [tsn for first, end in blocks for part in sender.told.missing(first, end) for tsn in range(*part)]
+    brought = sorted({packet.n: packet for tsn in new if (packet := sender.brought.get(tsn))}.values(), key=_number)
+    if not new:
+        return _nothing_new(draft, chunk, sender, receiver)
+    why = f"acknowledges {_runs(new)}{f' ({packets_in_words(brought)})' if brought else ''}"
+    if chunk.gaps:
+        missing = _missing(cumulative, chunk.gaps)
+        why += f"; {_runs(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+    if chunk.duplicates:
+        why += f"; {_runs([receiver.relative(tsn) for tsn in chunk.duplicates])} came more than once"
+    if chunk.a_rwnd == 0:
+        why += "; no room for more"
+    last = max((packet.arrived_ns or packet.at_ns for packet in brought), default=draft.at_ns)
+    if len(brought) == 1 and not chunk.gaps and draft.at_ns - last > _DELAYED_NS:
+        why += f", having waited {(draft.at_ns - last) / 1e6:.0f} ms for a second packet"
+    seen = all(tsn in sender.brought for tsn in new)
+    return kernel(why, packets=brought, confidence="exact" if seen else "inferred")
+
+
+def _number(draft: Draft) -> int:
+    return draft.n
+
+
+def _nothing_new(draft: Draft, chunk: SctpSack, sender: SctpEnd, receiver: SctpEnd) -> Cause:
+    """A SACK that tells again what it told before: a packet came twice, or the window has opened."""
+    if chunk.duplicates:
+        again = _runs([receiver.relative(tsn) for tsn in chunk.duplicates])
+        came = packets_in_words(sender.unacknowledged) if sender.unacknowledged else "in a packet that was not seen"
+        return kernel(f"{again} came once more ({came})", packets=sender.unacknowledged)
+    before = sender.last_sack
+    readers = [(n, call) for n, call in sender.calls(*RECEIVERS) if call.entered_ns <= draft.at_ns][-1:]
+    if before is not None and chunk.a_rwnd > before.a_rwnd and readers:
+        n, call = readers[0]
+        why = f"{call.name} (call {n}) made room: the window opens from {before.a_rwnd} to {chunk.a_rwnd} octets"
+        return kernel(why, readers, confidence="inferred")
+    if sender.unacknowledged:
+        came = packets_in_words(sender.unacknowledged)
+        return kernel(f"tells again what has arrived, since {came} came", packets=sender.unacknowledged)
+    return kernel("tells again what has arrived", packets=[sender.last_arrival], confidence="inferred")
+
+
+def _missing(cumulative: int, gaps: Sequence[tuple[int, int]]) -> list[int]:
+    """The TSNs between the cumulative one and the last gap block's end that no block covers."""
+    there = {cumulative + number for start, end in gaps for number in range(start, end + 1)}
+    return [tsn for tsn in range(cumulative + 1, max(there) + 1) if tsn not in there]
