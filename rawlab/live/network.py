@@ -1,6 +1,7 @@
 """Two private hosts: two anonymous network namespaces, joined by a veth pair (network_namespaces(7), veth(4)).
 
     client 10.0.0.1, fd00::1  ══ veth ══  10.0.0.2, fd00::2 server
+           10.0.1.1, fd01::1  ══ veth ══  10.0.1.2, fd01::2               where a lab asks for two paths
 
 Nothing has a name outside: the namespaces live as long as the descriptors and processes that hold them, so a
 killed run leaves nothing for anyone to clean up. Offloads are off, so that each frame is a real segment with a
@@ -17,13 +18,15 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rawlab.live import libc, link
+from rawlab.model.faults import AnyFault
 from rawlab.model.timeline import Host, Point
 
 CLIENT = Host(name="client", addresses=("10.0.0.1", "fd00::1"))
 SERVER = Host(name="server", addresses=("10.0.0.2", "fd00::2"))
+SECOND_PATH = {CLIENT.name: ("10.0.1.1", "fd01::1"), SERVER.name: ("10.0.1.2", "fd01::2")}
 NOBODY = ("10.0.0.3", "fd00::3")  # the client sends to these, and nobody answers
 LOOPBACK = tuple(Host(name=name, addresses=("127.0.0.1", "::1")) for name in ("client", "server"))
 
@@ -48,25 +51,37 @@ _ETHERNET = 1  # the LINKTYPE_ registry
 _OFFLOADS = {"tx-checksum": 0x17, "tso": 0x1F, "gso": 0x24, "gro": 0x2C, "scatter-gather": 0x19}
 
 
-def hosts(loopback: bool) -> tuple[Host, ...]:
-    """The two hosts: private ones, or both on the present network's loopback."""
-    return LOOPBACK if loopback else (CLIENT, SERVER)
+def hosts(loopback: bool, paths: int = 1) -> tuple[Host, ...]:
+    """The two hosts, each with its addresses on each path: private ones, or both on the present network's loopback."""
+    if loopback or paths == 1:
+        return LOOPBACK if loopback else (CLIENT, SERVER)
+    return tuple(Host(name=host.name, addresses=host.addresses + SECOND_PATH[host.name]) for host in (CLIENT, SERVER))
 
 
-def points(loopback: bool) -> list[Point]:
-    """Where packets are captured: at each host's end of the veth pair, or once on loopback."""
+def points(loopback: bool, paths: int = 1) -> list[Point]:
+    """Where packets are captured: at each host's end of each veth pair, or once on loopback."""
     if loopback:
         return [Point(name="lo", linktype=_ETHERNET)]
-    return [Point(name=host.name, linktype=_ETHERNET, host=host.name) for host in (CLIENT, SERVER)]
+    ends = [(interface(host.name, path), host) for path in range(1, paths + 1) for host in (CLIENT, SERVER)]
+    return [Point(name=name, linktype=_ETHERNET, host=host.name) for name, host in ends]
+
+
+def interface(host: str, path: int) -> str:
+    """The host's interface to a path: 'client', 'client2'."""
+    return host if path == 1 else f"{host}{path}"
 
 
 class Network:
-    """The hosts' namespaces, each by a descriptor; `inside` enters one. A wire that takes time has one too."""
+    """The hosts' namespaces, each by a descriptor; `inside` enters one. A wire with time or faults has one too."""
 
-    def __init__(self, delay_ms: int = 0) -> None:
-        """Makes the hosts and joins them, by a wire that takes so long each way. Raises OSError."""
+    def __init__(self, delay_ms: int = 0, faults: Sequence[AnyFault] = (), paths: int = 1) -> None:
+        """Makes the hosts and joins them, by wires that take so long each way and have these faults. Raises OSError."""
         self.namespaces: dict[str, int] = {}
-        for name in (CLIENT.name, SERVER.name, *((_WIRE,) if delay_ms else ())):
+        self.paths = range(1, paths + 1)
+        self.relay: int | None = None
+        "the pid of the process between the hosts, where there is one"
+        relayed = delay_ms > 0 or bool(faults)
+        for name in (CLIENT.name, SERVER.name, *((_WIRE,) if relayed else ())):
             libc.unshare(libc.CLONE_NEWNET)
             self.namespaces[name] = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
             for setting, value in _SYSCTLS.items():
@@ -74,25 +89,35 @@ class Network:
                     file.write(value)
         self._join()
         self._settle()
-        if delay_ms:
+        if relayed:
             with self.inside(_WIRE):
-                link.start(delay_ms, *(f"to-{host.name}" for host in (CLIENT, SERVER)))
+                ends = [(f"to-{interface(CLIENT.name, n)}", f"to-{interface(SERVER.name, n)}") for n in self.paths]
+                self.relay = link.start(delay_ms, faults, ends)
 
     def _join(self) -> None:
         from pyroute2.iproute.linux import IPRoute
         from pyroute2.netlink.exceptions import NetlinkError
 
         try:
-            if _WIRE in self.namespaces:
-                for number, host in enumerate((CLIENT, SERVER), 1):
-                    self._pair((host.name, host.name, number), (_WIRE, f"to-{host.name}", number + 2))
-            else:
-                self._pair((CLIENT.name, CLIENT.name, 1), (SERVER.name, SERVER.name, 2))
+            for path in self.paths:
+                self._lay(path)
             for host in (CLIENT, SERVER):
                 with self.inside(host.name), IPRoute() as route:
-                    _set_up(route, host)
+                    for path in self.paths:
+                        _set_up(route, host, path)
+                    route.link("set", index=socket.if_nametoindex("lo"), state="up")
         except NetlinkError as error:
             raise OSError(error.code, f"veth: {os.strerror(error.code)}") from None
+
+    def _lay(self, path: int) -> None:
+        """Joins the hosts by one path: a veth pair, or two with the relay between."""
+        client, server = interface(CLIENT.name, path), interface(SERVER.name, path)
+        first = _first_number(path)
+        if _WIRE in self.namespaces:
+            self._pair((CLIENT.name, client, first), (_WIRE, f"to-{client}", first + 2))
+            self._pair((SERVER.name, server, first + 1), (_WIRE, f"to-{server}", first + 3))
+        else:
+            self._pair((CLIENT.name, client, first), (SERVER.name, server, first + 1))
 
     def _pair(self, one: tuple[str, str, int], other: tuple[str, str, int]) -> None:
         """A veth pair between two namespaces; each end: (namespace, interface, number of its MAC address)."""
@@ -113,8 +138,9 @@ class Network:
         deadline = time.monotonic() + _SETTLE_SECONDS
         for host in (CLIENT.name, SERVER.name):
             with self.inside(host):
-                while _sent(host) < _MLD_REPORTS and time.monotonic() < deadline:
-                    time.sleep(0.002)
+                for path in self.paths:
+                    while _sent(interface(host, path)) < _MLD_REPORTS and time.monotonic() < deadline:
+                        time.sleep(0.002)
 
     @contextlib.contextmanager
     def inside(self, host: str) -> Iterator[None]:
@@ -136,18 +162,24 @@ def _sent(interface: str) -> int:
         return next(int(counts.split()[9]) for name, _, counts in rows if name.strip() == interface)
 
 
+def _first_number(path: int) -> int:
+    """The client's end of a path; the server's, and the relay's two, have the next numbers."""
+    return 4 * path - 3
+
+
 def _mac(number: int) -> str:
     return f"02:00:00:00:00:{number:02x}"
 
 
-def _set_up(route: object, host: Host) -> None:
-    """Offloads off, addresses on, links up, in the present namespace."""
+def _set_up(route: object, host: Host, path: int) -> None:
+    """Of one interface of the present namespace: offloads off, addresses on, link up."""
     from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_NODAD
 
+    name = interface(host.name, path)
     for offload in _OFFLOADS.values():
-        _switch_off(host.name, offload)
-    index = socket.if_nametoindex(host.name)
-    for address in host.addresses:
+        _switch_off(name, offload)
+    index = socket.if_nametoindex(name)
+    for address in host.addresses if path == 1 else SECOND_PATH[host.name]:
         version6 = ":" in address
         route.addr(  # type: ignore[attr-defined]
             "add",
@@ -156,11 +188,10 @@ def _set_up(route: object, host: Host) -> None:
             prefixlen=64 if version6 else 24,
             flags=IFA_F_NODAD if version6 else 0,
         )
-    if host is CLIENT:  # what is sent there arrives, and is for nobody
+    if host is CLIENT and path == 1:  # what is sent there arrives, and is for nobody
         for address in NOBODY:
             route.neigh("add", dst=address, lladdr=_mac(2), ifindex=index, state="permanent")  # type: ignore[attr-defined]
-    for up in (index, socket.if_nametoindex("lo")):
-        route.link("set", index=up, state="up")  # type: ignore[attr-defined]
+    route.link("set", index=index, state="up")  # type: ignore[attr-defined]
 
 
 def _switch_off(interface: str, command: int) -> None:
@@ -169,19 +200,3 @@ def _switch_off(interface: str, command: int) -> None:
     request = struct.pack("=16sQ16x", interface.encode(), ctypes.addressof(value))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked, contextlib.suppress(OSError):
         fcntl.ioctl(asked.fileno(), _SIOCETHTOOL, request)
-
-
-def sockets_at_work(port: int | None = None) -> int:
-    """How many TCP sockets of the present namespace may still send by themselves, proc_net_tcp(5).
-
-    ESTABLISHED with data queued, SYN-SENT, SYN-RECEIVED, FIN-WAIT-1, CLOSING and LAST-ACK; of one port only, if given.
-    """
-    at_work = 0
-    for table in ("tcp", "tcp6"):
-        with contextlib.suppress(OSError), open(f"/proc/thread-self/net/{table}") as file:
-            for line in file.readlines()[1:]:
-                _, local, remote, state, queues = line.split()[:5]
-                ports = {int(local.rpartition(":")[2], 16), int(remote.rpartition(":")[2], 16)}
-                waiting = state in ("02", "03", "04", "09", "0B") or int(queues.partition(":")[0], 16) > 0
-                at_work += waiting and state not in ("07", "0A") and (port is None or port in ports)
-    return at_work

@@ -208,7 +208,7 @@ class _Reader:
             Point(
                 name=(name := interface.name or f"interface {index}"),
                 linktype=interface.linktype,
-                host=name if name in names else None,
+                host=next((host for host in (name, name.rstrip("0123456789")) if host in names), None),  # 'client2'
                 captured=self.counts.get(index, (None, None))[0],
                 dropped=self.counts.get(index, (None, None))[1],
             )

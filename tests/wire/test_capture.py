@@ -62,6 +62,13 @@ def test_frames_stand_in_order_of_time_and_are_numbered_with_the_calls() -> None
     assert read(octets(timeline)) == ordered
 
 
+def test_the_second_interface_of_a_host_is_that_hosts() -> None:
+    """'client2' is the client's; an interface of another name is nobody's."""
+    points = tuple(Point(name=name, linktype=1, host=host) for name, host in (("client2", "client"), ("eth2", None)))
+    timeline = Timeline(run=Run(rawlab="0"), hosts=(Host(name="client"),), points=points, calls=(), frames=())
+    assert read(octets(timeline)).points == points
+
+
 def test_in_order_is_settled_after_once() -> None:
     """What is in order stays as it is."""
     once = capture.in_order(TIMELINE)
