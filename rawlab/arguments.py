@@ -68,6 +68,9 @@ def _add_table_options(command: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--width", type=_number(40, 10_000), metavar="COLUMNS", help=from_terminal)
     group.add_argument("--full", action="store_true", help="all rows on a terminal, however many")
+    group.add_argument(
+        "--endpoint-calls", action="store_true", help="also the calls that rawlab's own SCTP makes on its raw socket"
+    )
 
 
 def _add_capture(commands: Any) -> None:
@@ -108,6 +111,11 @@ def _add_capture(commands: Any) -> None:
         "--lo",
         action="store_true",
         help="on loopback of the present network, instead of two private hosts; needs root",
+    )
+    group.add_argument(
+        "--stack",
+        choices=("kernel", "user"),
+        help="whose SCTP: the kernel's, or rawlab's own on raw sockets (default: the kernel's if it has one)",
     )
     group.add_argument(
         "--keep",

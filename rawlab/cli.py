@@ -104,7 +104,13 @@ def _show(story: Story, arguments: argparse.Namespace) -> None:
     colour = terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
     folded = width if arguments.format == "simple" else None
     most = _MOST_ROWS if terminal and not arguments.full else None
-    style = Style(format=arguments.format, width=folded, colour=colour, most=most)
+    style = Style(
+        format=arguments.format,
+        width=folded,
+        colour=colour,
+        most=most,
+        endpoint_calls=arguments.endpoint_calls,
+    )
     text = render(story, format=arguments.format, tables=arguments.table, style=style)
     print(text)
     if arguments.format == "simple":
@@ -145,6 +151,7 @@ def _request(arguments: argparse.Namespace) -> Request:
         ipv6=arguments.ipv6,
         loopback=arguments.lo,
         keep=arguments.keep,
+        stack=arguments.stack,
     ).checked()
 
 
@@ -173,6 +180,7 @@ def _capture_all(arguments: argparse.Namespace) -> int:
         done = "#" * (30 * number // len(chosen))
         print(f"[{done:<30}] {number}/{len(chosen)} {lab.name}", file=sys.stderr, flush=True)
         words = ["capture", lab.name, "-o", os.path.join(folder, f"{lab.name}.pcapng"), "--format", "json"]
+        words += ["--stack", arguments.stack] if arguments.stack and lab.name.startswith("sctp-") else []
         command = interpreter.command("-m", "rawlab", *words, *(f"--{option}" for option in options))
         ended = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
         if ended.returncode:

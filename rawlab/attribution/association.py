@@ -6,7 +6,7 @@ counts). They do not wrap: an end's numbers grow past 2^32. An end may have seve
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rawlab.attribution.lanes import SctpLane
@@ -101,10 +101,14 @@ class SctpEnd:
     "what arrived with DATA since it last sent a SACK"
     aborted: bool = False
     "it sent or received ABORT"
+    _calls: dict[tuple[str, ...], list[NumberedCall]] = field(default_factory=dict)
 
-    def calls(self, *names: str) -> Iterator[NumberedCall]:
+    def calls(self, *names: str) -> Sequence[NumberedCall]:
         """The calls of those names on its sockets, in order of entry."""
-        return iter(sorted((found for socket in self.sockets for found in socket.named(*names)), key=lambda c: c[0]))
+        if (found := self._calls.get(names)) is None:
+            named = (found for socket in self.sockets for found in socket.named(*names))
+            found = self._calls[names] = sorted(named, key=lambda numbered: numbered[0])
+        return found
 
     def relative(self, tsn: Serial, near: int | None = None) -> int:
         """A TSN as a relative one: of all that it may stand for, the one nearest to `near` (what was sent last)."""

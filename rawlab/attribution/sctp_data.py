@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 
 from rawlab.attribution.association import Message, SctpEnd
@@ -192,7 +193,8 @@ def _nothing_new(draft: Draft, chunk: SctpSack, sender: SctpEnd, receiver: SctpE
         came = packets_in_words(sender.unacknowledged) if sender.unacknowledged else "in a packet that was not seen"
         return kernel(f"{again} came once more ({came})", packets=sender.unacknowledged)
     before = sender.last_sack
-    readers = [(n, call) for n, call in sender.calls(*RECEIVERS) if call.entered_ns <= draft.at_ns][-1:]
+    calls = sender.calls(*RECEIVERS)
+    readers = calls[:bisect_right(calls, draft.at_ns, key=lambda numbered: numbered[1].entered_ns)][-1:]
     if before is not None and chunk.a_rwnd > before.a_rwnd and readers:
         n, call = readers[0]
         why = f"{call.name} (call {n}) made room: the window opens from {before.a_rwnd} to {chunk.a_rwnd} octets"

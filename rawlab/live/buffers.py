@@ -1,14 +1,20 @@
-"""The C structures that calls read and fill in, as ctypes: addresses, messages, poll entries."""
+"""The C structures that calls read and fill in, as ctypes: addresses, messages with ancillary data, poll entries."""
 
 from __future__ import annotations
 
 import ctypes
+import struct
 
 from rawlab.live import libc as c
 from rawlab.model.address import Endpoint
+from rawlab.model.sctp import SndRcvInfo
+from rawlab.wire import sndrcvinfo
 
 POLL_EVENTS = ("POLLIN", "POLLPRI", "POLLOUT", "POLLERR", "POLLHUP", "POLLNVAL", "POLLRDHUP")
-MSG_FLAGS = ("MSG_OOB", "MSG_TRUNC", "MSG_CTRUNC", "MSG_EOR", "MSG_ERRQUEUE")
+MSG_FLAGS = ("MSG_OOB", "MSG_TRUNC", "MSG_CTRUNC", "MSG_EOR", "MSG_ERRQUEUE", "MSG_NOTIFICATION")
+_CMSG = struct.Struct("@Nii")  # struct cmsghdr, cmsg(3): cmsg_len, cmsg_level, cmsg_type
+CONTROL_ROOM = bytes(256)
+"""For ancillary data that the kernel fills in."""
 
 
 def names(value: int, known: tuple[str, ...]) -> str:
@@ -55,9 +61,10 @@ class _MsgHdr(ctypes.Structure):
 class Message:
     """A struct msghdr, sendmsg(2), with the buffers that it points to."""
 
-    def __init__(self, name: bytes, buffers: list[bytes]) -> None:
-        """`name`: a struct sockaddr, or room for one; `buffers`: what to send, or room for what comes."""
+    def __init__(self, name: bytes, buffers: list[bytes], control: bytes = b"") -> None:
+        """`name`: a struct sockaddr, or room for one; `buffers`, `control`: what to send, or room for what comes."""
         self._name = ctypes.create_string_buffer(name, max(len(name), 1))
+        self._control = ctypes.create_string_buffer(control, max(len(control), 1))
         self._buffers = [ctypes.create_string_buffer(part, max(len(part), 1)) for part in buffers]
         vectors = [
             _IoVec(ctypes.addressof(buffer), len(part))
@@ -69,11 +76,17 @@ class Message:
             msg_namelen=len(name),
             msg_iov=self._vectors,
             msg_iovlen=len(vectors),
+            msg_control=ctypes.addressof(self._control) if control else None,
+            msg_controllen=len(control),
         )
 
     def endpoint(self) -> Endpoint | None:
         """The address in it."""
         return c.endpoint(self._name.raw[: self.header.msg_namelen])
+
+    def sndrcvinfo(self) -> SndRcvInfo | None:
+        """The SCTP_SNDRCV in its ancillary data."""
+        return sndrcv_of(self._control.raw[: self.header.msg_controllen])
 
     def received(self, count: int) -> bytes:
         """The first `count` octets of what came."""
@@ -82,3 +95,21 @@ class Message:
     def flags(self) -> str:
         """The flags that came with it."""
         return names(self.header.msg_flags, MSG_FLAGS)
+
+
+def control_of(info: SndRcvInfo | None) -> bytes:
+    """Ancillary data SCTP_SNDRCV, cmsg(3); none for None."""
+    if info is None:
+        return b""
+    raw = sndrcvinfo.pack(info)
+    return _CMSG.pack(_CMSG.size + len(raw), c.number("SOL_SCTP"), c.number("SCTP_SNDRCV")) + raw
+
+
+def sndrcv_of(control: bytes) -> SndRcvInfo | None:
+    """The SCTP_SNDRCV among ancillary data."""
+    while len(control) >= _CMSG.size:
+        length, level, kind = _CMSG.unpack_from(control)
+        if (level, kind) == (c.number("SOL_SCTP"), c.number("SCTP_SNDRCV")):
+            return sndrcvinfo.unpack(control[_CMSG.size : length])
+        control = control[max(length + 7 & ~7, _CMSG.size) :]
+    return None

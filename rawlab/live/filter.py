@@ -2,8 +2,8 @@
 
 On loopback a lab shares the wire with everyone, and captures its own port only:
 
-    ethertype IPv4?  TCP or UDP, no later fragment: either port is ours → keep;  ICMP → keep
-    ethertype IPv6?  TCP or UDP next: either port is ours → keep;  ICMPv6 → keep
+    ethertype IPv4?  TCP, UDP or SCTP, no later fragment: either port is ours → keep;  ICMP → keep
+    ethertype IPv6?  TCP, UDP or SCTP next: either port is ours → keep;  ICMPv6 → keep
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _Step = tuple[str, int, int, str, str]
 
 
 def ports_program(port: int) -> bytes:
-    """Keeps TCP and UDP from or to the port, ICMP, and ICMPv6: an array of struct sock_filter for Ethernet frames."""
+    """Keeps TCP, UDP, SCTP from or to the port, ICMP and ICMPv6: an array of struct sock_filter for Ethernet frames."""
     steps: list[_Step] = [
         ("", _LDH, 12, "", ""),
         ("", _JEQ, 0x0800, "ipv4", ""),
@@ -26,7 +26,8 @@ def ports_program(port: int) -> bytes:
         ("ipv4", _LDB, 23, "", ""),
         ("", _JEQ, 1, _KEEP, ""),
         ("", _JEQ, 6, "ports4", ""),
-        ("", _JEQ, 17, "ports4", _DROP),
+        ("", _JEQ, 17, "ports4", ""),
+        ("", _JEQ, 132, "ports4", _DROP),
         ("ports4", _LDH, 20, "", ""),
         ("", _JSET, 0x1FFF, _DROP, ""),
         ("", _LDX_IHL, 14, "", ""),
@@ -37,11 +38,23 @@ def ports_program(port: int) -> bytes:
         ("ipv6", _LDB, 20, "", ""),
         ("", _JEQ, 58, _KEEP, ""),
         ("", _JEQ, 6, "ports6", ""),
-        ("", _JEQ, 17, "ports6", _DROP),
+        ("", _JEQ, 17, "ports6", ""),
+        ("", _JEQ, 132, "ports6", _DROP),
         ("ports6", _LDH, 54, "", ""),
         ("", _JEQ, port, _KEEP, ""),
         ("", _LDH, 56, "", ""),
         ("", _JEQ, port, _KEEP, _DROP),
+        (_KEEP, _RET, 0x40000, "", ""),
+        (_DROP, _RET, 0, "", ""),
+    ]
+    return _assemble(steps)
+
+
+def protocol_program(version: int, protocol: int) -> bytes:
+    """Keeps one protocol of one IP version: for packets without a link header (SOCK_DGRAM, packet(7))."""
+    steps: list[_Step] = [
+        ("", _LDB, 6 if version == 6 else 9, "", ""),
+        ("", _JEQ, protocol, _KEEP, _DROP),
         (_KEEP, _RET, 0x40000, "", ""),
         (_DROP, _RET, 0, "", ""),
     ]

@@ -15,6 +15,7 @@ import socket
 import struct
 
 from rawlab.model.address import Endpoint
+from rawlab.wire import sctp_names
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -24,7 +25,10 @@ SYS_PIDFD_GETFD = 438  # the same number on every architecture (asm-generic/unis
 LINUX_CAPABILITY_VERSION_3 = 0x20080522
 
 # Names that Python's socket module lacks, or calls otherwise (include/uapi/linux).
-_NUMBERS = {"POLLRDHUP": 0x2000, "SO_PEEK_OFF": 42, "TCP_CORK": 3, "IP_RECVERR": 11, "MSG_ERRQUEUE": 0x2000}
+_NUMBERS = {
+    **{"POLLRDHUP": 0x2000, "SO_PEEK_OFF": 42, "TCP_CORK": 3, "IP_RECVERR": 11, "MSG_ERRQUEUE": 0x2000},
+    **sctp_names.NUMBERS,
+}
 
 
 @functools.cache

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import socket
 import subprocess
@@ -118,9 +117,7 @@ def _in_child(what: str) -> list[dict[str, Any]]:
     import json
 
     code = f"import json; from rawlab.live import needs; print(json.dumps(needs.{what}()))"
-    done = subprocess.run(
-        interpreter.command("-c", code), capture_output=True, text=True, check=False, timeout=30
-    )
+    done = subprocess.run(interpreter.command("-c", code), capture_output=True, text=True, check=False, timeout=30)
     if done.returncode:
         last = (done.stderr.splitlines() or [f"exit code {done.returncode}"])[-1]
         raise LabError(f"the process that tries what labs need has failed: {last}")
@@ -147,7 +144,7 @@ def findings() -> list[dict[str, object]]:
             "Linux 5.6 or later; the recorder asks the kernel from within instead",
             False,
         ),
-        ("SCTP", _try_sctp, _SCTP_FIX, False),
+        ("SCTP", _try_sctp, "", False),
     )
     found = []
     for need, attempt, fix, required in tries:
@@ -155,19 +152,11 @@ def findings() -> list[dict[str, object]]:
             found.append({"need": need, "met": True, "why": attempt(), "required": required})
         except OSError as error:
             name = libc.errno_name(error.errno or 0)
-            found.append(
-                {"need": need, "met": False, "why": name, "fix": fix or why_refused(), "required": required}
-            )
+            found.append({"need": need, "met": False, "why": name, "fix": fix or why_refused(), "required": required})
         except PermissionMissing as error:
             why, _, remedy = str(error).partition(": ")
             found.append({"need": need, "met": False, "why": why, "fix": remedy, "required": required})
     return found
-
-
-_SCTP_FIX = (
-    "the kernel has none; TCP and UDP labs need none: sudo modprobe sctp "
-    "(Ubuntu has it in linux-modules-extra-$(uname -r))"
-)
 
 
 def _try_user() -> str:
@@ -203,7 +192,52 @@ def _try_pidfd() -> str:
 
 
 def _try_sctp() -> str:
+    """Which SCTP labs use: it may be ours, which needs a raw socket."""
+    if kernel_speaks_sctp():
+        return "the kernel's"
+    with contextlib.suppress(OSError):
+        _try_socket(socket.AF_INET, socket.SOCK_RAW, SCTP)
+        return "rawlab's own, on raw sockets; the kernel has none"
+    raise PermissionMissing(f"the kernel has none, and raw sockets are refused: {_sctp_fixes()}")
+
+
+# ------------------------------------------------------------------------------------------------ SCTP
+
+SCTP = socket.IPPROTO_SCTP
+SCTP_MODULE = (
+    "sudo modprobe sctp (Debian: in the kernel's package; Ubuntu: linux-modules-extra-$(uname -r); "
+    "Fedora, RHEL: kernel-modules-extra; WSL2, containers: the host's kernel decides)"
+)
+
+
+def kernel_speaks_sctp() -> bool:
+    """Whether the kernel has SCTP; to ask makes it load its module, where it may."""
     try:
-        return _try_socket(socket.AF_INET, socket.SOCK_STREAM, 132) and "the kernel's"
+        _try_socket(socket.AF_INET, socket.SOCK_STREAM, SCTP)
+    except OSError:
+        return False
+    return True
+
+
+def choose_stack(asked: str | None) -> str:
+    """Whose SCTP a lab will use, 'kernel' or 'user'. Raises PermissionMissing for a kernel's that is not there."""
+    if asked == "user":
+        return "user"
+    if kernel_speaks_sctp():
+        return "kernel"
+    if asked == "kernel":
+        raise PermissionMissing(f"--stack kernel: this kernel has no SCTP: {SCTP_MODULE}; --stack user works now")
+    return "user"
+
+
+def raw_sockets_or_say() -> None:
+    """Tries the raw socket that our own SCTP needs, in this network. Raises PermissionMissing with both fixes."""
+    try:
+        _try_socket(socket.AF_INET, socket.SOCK_RAW, SCTP)
     except OSError as error:
-        raise OSError(error.errno or errno.EPROTONOSUPPORT, "sctp") from None
+        what = libc.errno_name(error.errno or 0)
+        raise PermissionMissing(f"rawlab's own SCTP needs raw sockets, refused ({what}): {_sctp_fixes()}") from None
+
+
+def _sctp_fixes() -> str:
+    return f"{why_refused()}; or let the kernel do it: {SCTP_MODULE}"

@@ -1,7 +1,9 @@
-"""What the kernel says of a socket: its inode, its addresses, and TCP's state (TCP_INFO, tcp(7))."""
+"""What the kernel says of a socket: its inode, addresses, and state (TCP_INFO of tcp(7), SCTP_STATUS of sctp(7))."""
 
 from __future__ import annotations
 
+import ctypes
+import fcntl
 import os
 import socket
 import stat
@@ -10,9 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from rawlab.live import libc
+from rawlab.live import libc, sctp_api
 from rawlab.model.address import Endpoint
-from rawlab.model.states import TcpState
+from rawlab.model.event import Value
+from rawlab.model.states import SctpState, TcpState
 
 # include/net/tcp_states.h, from 1 on. TCP_NEW_SYN_RECV (12) is no state of a socket that a process can hold.
 _STATES = (
@@ -28,6 +31,8 @@ _STATES = (
     TcpState.LISTEN,
     TcpState.CLOSING,
 )
+
+_SCTP_STATES = {"SCTP_" + state.replace("-", "_"): str(state) for state in SctpState}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +74,7 @@ def observe(fd: int) -> Observation:
             inode=status.st_ino,
             local=_address(asked.getsockname),
             peer=_address(asked.getpeername),
-            state=_tcp_state(asked),
+            state=_tcp_state(asked) or _sctp_state(asked),
             at_ns=time.time_ns(),
         )
     finally:
@@ -98,3 +103,40 @@ def _tcp_state(asked: socket.socket) -> str | None:
         return None
     (number,) = asked.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
     return str(_STATES[number - 1]) if 1 <= number <= len(_STATES) else None
+
+
+def _sctp_state(asked: socket.socket) -> str | None:
+    """Its association's state; None where it may have several, or the kernel won't say.
+
+    Of a one-to-one socket the kernel tells no state before ESTABLISHED. A blocking one is then CLOSED, since no call
+    returns in between; of a non-blocking one we know nothing.
+    """
+    if asked.proto != socket.IPPROTO_SCTP or asked.type == socket.SOCK_RAW:
+        return None
+    assoc_id: Value = 0
+    if asked.type == socket.SOCK_SEQPACKET:
+        known = _option(asked, "SCTP_GET_ASSOC_ID_LIST", 0)
+        if known is None or known[0] != 1 or not isinstance(known[1], tuple):
+            return None
+        (assoc_id,) = known[1]
+        if assoc_id == 0:  # Linux gives it its number when INIT ACK comes
+            return str(SctpState.COOKIE_WAIT)
+    status = _option(asked, "SCTP_STATUS", assoc_id)
+    if status is not None:
+        return _SCTP_STATES.get(str(status[1]))
+    if asked.type == socket.SOCK_SEQPACKET:
+        return None
+    listens = asked.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    blocks = not fcntl.fcntl(asked, fcntl.F_GETFL) & os.O_NONBLOCK
+    return str(SctpState.CLOSED) if listens or blocks else None
+
+
+def _option(asked: socket.socket, optname: str, assoc_id: Value) -> tuple[Value, ...] | None:
+    """A struct of the socket's; None where the kernel has none to give (EINVAL: no such association)."""
+    question = sctp_api.question(optname, (assoc_id,))
+    room, size = ctypes.create_string_buffer(question, len(question)), ctypes.c_uint(len(question))
+    level, number = libc.number("SOL_SCTP"), libc.number(optname)
+    if libc.libc.getsockopt(asked.fileno(), level, number, room, ctypes.byref(size)) == -1:
+        return None
+    answer = sctp_api.unpack(optname, room.raw[: size.value])
+    return answer if isinstance(answer, tuple) else None

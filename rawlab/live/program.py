@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import resource
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NoReturn
@@ -26,7 +27,8 @@ class Semaphores:
         self._rest = b""
 
     def post(self, name: str) -> None:
-        os.write(self.outgoing, name.encode() + b"\n")
+        with contextlib.suppress(BrokenPipeError):  # who would wait is gone
+            os.write(self.outgoing, name.encode() + b"\n")
 
     def wait(self, name: str) -> None:
         while name not in self._posted:
@@ -46,6 +48,8 @@ class Pipes:
     from_stage: int
     to_other: int
     from_other: int
+    to_stack: int | None = None
+    "the socket to its host's SCTP process, where SCTP is not the kernel's"
 
 
 def start(
@@ -65,18 +69,30 @@ def start(
             libc.prctl(libc.PR_SET_PDEATHSIG, signal.SIGKILL)
             libc.prctl(libc.PR_SET_NAME, host.encode())
             enter()
-            channel, sync = _only(pipes)
-            _run(program, options, sync, Recorder(host, channel, keep, observes=observes))
+            channel, sync, stack = _only(pipes)
+            recorder = Recorder(host, channel, keep, observes=observes)
+            if stack is not None:
+                from rawlab.live.stack_calls import StackCalls
+
+                recorder = StackCalls(host, channel, keep, observes=observes, connection=stack)
+            _run(program, options, sync, recorder)
         finally:
             os._exit(1)
     return pid
 
 
-def _only(pipes: Pipes) -> tuple[Channel, Semaphores]:
+def _only(pipes: Pipes) -> tuple[Channel, Semaphores, int | None]:
     """Moves the pipes out of the way and closes all else."""
     channel = Channel(high(pipes.to_stage), high(pipes.from_stage))
     sync = Semaphores(high(pipes.to_other), high(pipes.from_other))
-    kept = {channel.to_stage, channel.from_stage, sync.outgoing, sync.incoming}
+    stack = None if pipes.to_stack is None else high(pipes.to_stack)
+    kept = [channel.to_stage, channel.from_stage, sync.outgoing, sync.incoming]
+    close_all_but(kept if stack is None else [*kept, stack])
+    return channel, sync, stack
+
+
+def close_all_but(kept: Iterable[int]) -> None:
+    """Closes every descriptor but those; the standard ones are /dev/null from now on."""
     nothing = os.open("/dev/null", os.O_RDWR)
     for standard in range(3):
         os.dup2(nothing, standard)
@@ -84,7 +100,6 @@ def _only(pipes: Pipes) -> tuple[Channel, Semaphores]:
     edges = [2, *sorted(kept), min(limit, 1 << 20)]
     for below, above in pairwise(edges):
         os.closerange(below + 1, above)
-    return channel, sync
 
 
 def _run(program: Program, options: Options, sync: Semaphores, recorder: Recorder) -> NoReturn:

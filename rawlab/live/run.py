@@ -21,15 +21,21 @@ from typing import Any
 from rawlab import labs
 from rawlab.errors import PermissionMissing
 from rawlab.live import libc, needs
+from rawlab.live.at_work import sockets_at_work
 from rawlab.live.filter import ports_program
-from rawlab.live.network import CLIENT, SERVER, Network, points, sockets_at_work
+from rawlab.live.network import CLIENT, SERVER, Network, hosts, points
 from rawlab.live.program import Pipes, start
 from rawlab.live.ring import Ring
 from rawlab.live.witness import Witness
 from rawlab.live.writer import Writer
 from rawlab.model.address import Endpoint
 from rawlab.model.lab import Options
+from rawlab.model.timeline import Point
 from rawlab.wire import capture
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from rawlab.live.stack import Busy
 
 _QUIET_SECONDS = 0.025  # no frame for so long: more than twice the ring's retire time
 _DRAIN_SECONDS = 10.0  # for sockets that still send; a FIN that nobody answers is sent again and again
@@ -52,10 +58,14 @@ class Run:
             clients=request["clients"],
             client=request["client"],
             nobody=Endpoint.parse(request["nobody"]),
+            server_addresses=tuple(request["server_addresses"]),
+            client_addresses=tuple(request["client_addresses"]),
         )
         self.loopback: bool = request["loopback"]
         self.rings: list[Ring] = []
         self.witnesses: list[Witness] = []
+        self.stacks: list[tuple[Witness, Busy, int]] = []
+        "each host's SCTP process, where SCTP is not the kernel's, and the pipe whose closing ends it"
         self.selector = selectors.DefaultSelector()
         self.stopped: str | None = None
         self.progress = time.monotonic()
@@ -63,7 +73,7 @@ class Run:
     def perform(self) -> dict[str, Any]:
         """Runs the lab; what there is to say of it. Raises PermissionMissing, LabError, OSError."""
         enter = self._set_the_stage()
-        self._start_programs(enter)
+        self._start_programs(enter, self._start_stacks(enter) if self.request["stack"] == "user" else {})
         self._watch()
         self._drain()
         return self._end()
@@ -74,9 +84,12 @@ class Run:
         """Network and rings. How a program enters its host."""
         network = None if self.loopback else self._network()
         self.network = network
-        self.points = points(self.loopback)
+        self.points = points(self.loopback, self.lab.paths)
+        if self.request["stack"] == "user" and network is not None:
+            with network.inside(CLIENT.name):
+                needs.raw_sockets_or_say()
         for index, point in enumerate(self.points):
-            self.rings.append(self._ring(index, point.name))
+            self.rings.append(self._ring(index, point))
         for ring in self.rings:
             self.selector.register(ring, selectors.EVENT_READ, ring)
         self.selector.register(self.control, selectors.EVENT_READ)
@@ -84,25 +97,53 @@ class Run:
 
     def _network(self) -> Network:
         try:
-            return Network(self.lab.delay_ms)
+            return Network(self.lab.delay_ms, self.lab.faults, self.lab.paths)
         except OSError as error:
             what = f"{str(error.strerror).partition(':')[0]}: {libc.errno_name(error.errno or 0)}"
             raise PermissionMissing(f"a private network is refused ({what}): {needs.why_refused()}") from None
 
-    def _ring(self, index: int, name: str) -> Ring:
+    def _ring(self, index: int, point: Point) -> Ring:
         try:
             if self.network is None:
                 program = ports_program(self.options.server.port)
-                return Ring(name, interface_id=index, ignore_outgoing=True, program=program)
-            with self.network.inside(name):
-                return Ring(name, interface_id=index)
+                return Ring(point.name, interface_id=index, ignore_outgoing=True, program=program)
+            with self.network.inside(point.host or point.name):
+                return Ring(point.name, interface_id=index)
         except PermissionError:
-            where = (
-                "loopback needs root: use sudo, or leave --lo out" if self.loopback else needs.why_refused()
-            )
-            raise PermissionMissing(f"a packet socket on {name} is refused (EPERM): {where}") from None
+            where = "loopback needs root: use sudo, or leave --lo out" if self.loopback else needs.why_refused()
+            raise PermissionMissing(f"a packet socket on {point.name} is refused (EPERM): {where}") from None
 
-    def _start_programs(self, enter: Callable[[str], None]) -> None:
+    def _start_stacks(self, enter: Callable[[str], None]) -> dict[str, socket.socket]:
+        """An SCTP process on each host. The programs' ends of their connections."""
+        from rawlab.live import stack
+
+        assert self.network is not None
+        beside = needs.kernel_speaks_sctp()
+        connections = {}
+        for host in hosts(self.loopback, self.lab.paths):
+            ours, theirs = socket.socketpair()
+            (reader, writer), (end, ender) = os.pipe(), os.pipe()
+            busy = stack.Busy()
+            pid = stack.start(
+                host.name,
+                host.addresses,
+                lambda name=host.name: enter(name),  # type: ignore[misc]
+                theirs,
+                (writer, end),
+                busy,
+                beside=beside,
+                keep=self.request["keep"],
+            )
+            theirs.close()
+            os.close(writer)
+            os.close(end)
+            witness = Witness(host.name, pid, reader, os.open(os.devnull, os.O_WRONLY))
+            self.stacks.append((witness, busy, ender))
+            self.selector.register(reader, selectors.EVENT_READ, witness)
+            connections[host.name] = ours
+        return connections
+
+    def _start_programs(self, enter: Callable[[str], None], stacks: dict[str, socket.socket]) -> None:
         to_client, to_server = os.pipe(), os.pipe()
         observes = not needs.may_observe()
         for name, program, outgoing, incoming in (
@@ -110,7 +151,13 @@ class Run:
             ("client", self.lab.client, to_server[1], to_client[0]),
         ):
             calls, replies = os.pipe(), os.pipe()
-            pipes = Pipes(to_stage=calls[1], from_stage=replies[0], to_other=outgoing, from_other=incoming)
+            pipes = Pipes(
+                to_stage=calls[1],
+                from_stage=replies[0],
+                to_other=outgoing,
+                from_other=incoming,
+                to_stack=stacks[name].fileno() if stacks else None,
+            )
             pid = start(
                 name,
                 program,
@@ -125,6 +172,8 @@ class Run:
             self._add(Witness(name, pid, calls[0], replies[1]))
         for descriptor in (*to_client, *to_server):
             os.close(descriptor)
+        for connection in stacks.values():
+            connection.close()
         self._tell({"started": True})
 
     def _add(self, witness: Witness) -> None:
@@ -199,6 +248,17 @@ class Run:
             self._add(child)
         if not witness.alive:
             self.selector.unregister(witness.calls)
+            if any(witness is stack for stack, _, _ in self.stacks):
+                self._mourn(witness)
+
+    def _mourn(self, stack: Witness) -> None:
+        """A host's SCTP process has ended, which it never does by itself: the run can't go on."""
+        _, status = os.waitpid(stack.pid, 0)
+        how = f"failed: {stack.failed}" if stack.failed else "has ended"
+        if os.WIFSIGNALED(status):
+            how = f"was killed by {signal.Signals(os.WTERMSIG(status)).name}"
+        if not stack.ended_by_us:
+            self.stop(f"the {stack.host}'s SCTP process {how}")
 
     def _obey(self) -> None:
         """rawlab says stop, or is gone."""
@@ -228,17 +288,34 @@ class Run:
     def _drain(self) -> None:
         """Until the sockets have sent all, and then until the wire is quiet."""
         deadline = time.monotonic() + (_STOPPED_DRAIN_SECONDS if self.stopped else _DRAIN_SECONDS)
-        while self._at_work() and time.monotonic() < deadline:
+        while (self._at_work() or self._held()) and time.monotonic() < deadline:
             self._step(0.005)
         while time.monotonic() < deadline and self._step(_QUIET_SECONDS):
             pass
+        self._end_stacks()
         for ring in self.rings:
             self._collect(ring)
+
+    def _end_stacks(self) -> None:
+        """Lets the SCTP processes end, and hears what they still tell; kills one that does not."""
+        for stack, _, ender in self.stacks:
+            stack.ended_by_us = True
+            os.close(ender)
+        deadline = time.monotonic() + _STOPPED_DRAIN_SECONDS
+        while any(stack.alive for stack, _, _ in self.stacks):
+            self._step(0.05)
+            if time.monotonic() > deadline:
+                for stack, _, _ in self.stacks:
+                    stack.kill()
+
+    def _held(self) -> bool:
+        """Whether an SCTP process has not seen yet that its programs have ended."""
+        return any(stack.alive and busy.held for stack, busy, _ in self.stacks)
 
     def _at_work(self) -> int:
         if self.network is None:
             return sockets_at_work(self.options.server.port)
-        at_work = 0
+        at_work = sum(stack.alive and busy.at_work for stack, busy, _ in self.stacks)
         for host in (CLIENT.name, SERVER.name):
             with self.network.inside(host):
                 at_work += sockets_at_work()

@@ -15,13 +15,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
 
 from rawlab import labs
 from rawlab.errors import LabError, OutputError, PermissionMissing, RawlabError, UsageError
-from rawlab.live import interpreter
+from rawlab.live import interpreter, needs
 from rawlab.live.network import NOBODY, hosts, points
 from rawlab.live.writer import Writer
 from rawlab.model import timeline
@@ -45,9 +45,11 @@ class Request:
     "on `lo` of the present network namespace instead of two private hosts"
     keep: int = 65_536
     "octets of each call's data that are recorded"
+    stack: str | None = None
+    "whose SCTP: 'kernel' or 'user'; None: the kernel's if it has one; of SCTP labs only"
 
     def checked(self) -> Request:
-        """Itself. Raises UsageError for what can't be run."""
+        """Itself, its stack chosen. Raises UsageError for what can't be run, PermissionMissing for a missing stack."""
         if self.lab not in labs.NAMES:
             raise UsageError(f"{self.lab}: no such lab; there are: {', '.join(labs.NAMES)}")
         if self.port is not None and not 0 < self.port <= 0xFFFF:
@@ -57,21 +59,32 @@ class Request:
             raise UsageError(f"{self.lab}: is about IPv4: leave --ipv6 out")
         if self.loopback and not lab.loopback:
             raise UsageError(f"{self.lab}: needs the private hosts: leave --lo out")
-        return self
+        if not _is_sctp(self.lab):
+            if self.stack is not None:
+                raise UsageError(f"{self.lab}: its protocols are always the kernel's: leave --stack out")
+            return self
+        chosen = replace(self, stack=needs.choose_stack(self.stack))
+        if self.loopback and chosen.stack == "user":
+            raise UsageError(f"{self.lab}: rawlab's own SCTP needs the private hosts: leave --lo out")
+        return chosen
 
     def to_json(self) -> dict[str, Any]:
         """What the stage is told."""
-        client, server = hosts(self.loopback)
-        port = labs.lab(self.lab).port if self.port is None else self.port
+        lab = labs.lab(self.lab)
+        client, server = hosts(self.loopback, lab.paths)
+        port = lab.port if self.port is None else self.port
         return {
             "lab": self.lab,
             "server": str(Endpoint(server.addresses[self.ipv6], port)),
             "client": client.addresses[self.ipv6],
+            "server_addresses": server.addresses[self.ipv6 :: 2],
+            "client_addresses": client.addresses[self.ipv6 :: 2],
             "nobody": str(Endpoint(NOBODY[self.ipv6], port)),
             "messages": [base64.b64encode(message).decode() for message in self.messages],
             "clients": self.clients,
             "loopback": self.loopback,
             "keep": self.keep,
+            "stack": self.stack or "kernel",
         }
 
 
@@ -182,15 +195,21 @@ def _begin(request: Request, descriptor: int, version: str) -> int:
 
     Raises OutputError.
     """
-    run = timeline.Run(lab=request.lab, stack="kernel", rawlab=version, kernel=os.uname().release)
+    run = timeline.Run(lab=request.lab, stack=request.stack or "kernel", rawlab=version, kernel=os.uname().release)
+    paths = labs.lab(request.lab).paths
     file = Writer(descriptor)
-    file.append([capture.header(run, hosts(request.loopback), points(request.loopback))])
+    file.append([capture.header(run, hosts(request.loopback, paths), points(request.loopback, paths))])
     if file.error:
         os.ftruncate(descriptor, 0)
         raise OutputError(
             f"the capture can't be begun: {file.error.strerror}; free some space, or name another place with -o"
         )
     return file.saved
+
+
+def _is_sctp(lab: str) -> bool:
+    """Whether the lab's transport protocol may be our own."""
+    return lab.startswith("sctp-")
 
 
 def _error(answer: dict[str, Any]) -> RawlabError:

@@ -13,7 +13,7 @@ from typing import Any
 
 from rawlab.live.libc import pidfd_getfd
 from rawlab.live.observe import Observation, observe_other
-from rawlab.live.recorder import MAKERS, NO_WAIT
+from rawlab.live.recorder import NO_WAIT, makes
 from rawlab.model.event import Call
 from rawlab.wire import capture
 from rawlab.wire.journal import from_record
@@ -57,6 +57,8 @@ class Witness:
                 self._expect_child(*record["channel"])
             elif "failed" in record:
                 self.failed = record["failed"]
+            elif "block" in record:  # our own endpoint's call: it waits for nobody
+                yield data
             else:
                 yield self._block(record, data)
 
@@ -132,7 +134,7 @@ class Witness:
 
     def _observed(self, call: Call, seen: Observation) -> Call:
         """The call with the kernel's word on its socket: the new one, where it made one."""
-        made = call.result if call.name in MAKERS and call.errno is None else None
+        made = call.result if makes(call) and call.errno is None else None
         known = None if call.fd is None or call.name == "socket" else self._sockets.get(call.fd, seen.inode)
         if made is not None and seen.inode is not None:
             self._sockets[made] = seen.inode
@@ -150,7 +152,7 @@ class Witness:
 
     def _look(self, call: Call, record: dict[str, Any]) -> Observation:
         """The socket after the call: what the recorder saw, or what we see ourselves."""
-        fd = call.result if call.name in MAKERS and call.errno is None else call.fd
+        fd = call.result if makes(call) and call.errno is None else call.fd
         if "seen" in record:
             return Observation.from_json(record["seen"])
         if fd is not None and call.name not in NO_WAIT:

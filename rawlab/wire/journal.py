@@ -10,7 +10,8 @@ in which call a process was. Stock Wireshark shows each as a row (its MESSAGE), 
     RAWLAB_DATA                                the bytes moved, as a binary field: length, bytes
 
 `RAWLAB_CALL` is JSON: ints and null are themselves, a symbol is a string, an address {"endpoint": "10.0.0.2:7"},
-bytes {"bytes": [first, last + 1]} of RAWLAB_DATA, several values a list.
+bytes {"bytes": [first, last + 1]} of RAWLAB_DATA, several values a list. A call that our own endpoint made says
+"endpoint": true.
 """
 
 from __future__ import annotations
@@ -121,6 +122,7 @@ def to_record(call: Call, id: str) -> tuple[dict[str, Any], bytes]:
     record: dict[str, Any] = {"id": id} | {key: getattr(call, key) for key in _PLAIN}
     record["args"] = [[name, encode(value)] for name, value in call.args]
     record |= {key: encode(getattr(call, key)) for key in _ENDPOINTS}
+    record["endpoint"] = call.endpoint or None
     return {key: value for key, value in record.items() if value is not None}, bytes(data)
 
 
@@ -146,6 +148,9 @@ def from_record(record: Mapping[str, Any], data: bytes) -> Call:
         kind = str if key in _TEXTS else int
         if not isinstance(value, kind) and (value is not None or key in _NEEDED):
             raise ValueError(f"RAWLAB_CALL: {key}: {kind.__name__} expected, {value!r} came")
+    known["endpoint"] = record.get("endpoint", False)
+    if not isinstance(known["endpoint"], bool):
+        raise ValueError(f"RAWLAB_CALL: endpoint: bool expected, {known['endpoint']!r} came")
     known["args"] = tuple((str(name), decode(value)) for name, value in record["args"])
     for key in _ENDPOINTS:
         known[key] = decode(record.get(key))

@@ -21,7 +21,7 @@ OUTPUTS = {
     "read": {"buf"},
     "recv": {"buf"},
     "recvfrom": {"buf", "src_addr"},
-    "recvmsg": {"msg_name", "msg_iov", "msg_flags"},
+    "recvmsg": {"msg_name", "msg_iov", "msg_control", "msg_flags"},
     "getsockname": {"addr"},
     "getpeername": {"addr"},
     "getsockopt": {"optval"},
@@ -33,7 +33,7 @@ _TOKEN = re.compile(
     | (?P<endpoint>\[[0-9a-fA-F:.]+\]:\d+|\d+\.\d+\.\d+\.\d+:\d+)
     | (?P<open>[\[({]) | (?P<close>[\])}])
     | (?P<int>-?\d+)(?![\w|.])
-    | (?P<symbol>[A-Za-z_][\w|]*|\d+\|[\w|]+|\d+(?:\.\d+)?(?:e[-+]?\d+)?s\b)
+    | (?P<symbol>[A-Za-z_]\w*=[\w|-]+|[A-Za-z_][\w|]*|\d+\|[\w|]+|\d+(?:\.\d+)?(?:e[-+]?\d+)?s\b)
     | (?P<comma>,\s*)""",
     re.VERBOSE,
 )

@@ -15,7 +15,8 @@ causes (a packet leaves after its calls were entered and its packets arrived, se
     label    the ladder's own name of it: behind it '?' none or one, '+' one or more, '*' any number, '{2,5}'
     who      'client', 'server', 'server/2' (the second process of that host); a packet's sender with '>', and where
              several conversations overlap ':2' for the second to begin
-    what     strace's words for a call, the table's for a packet; windows only where they matter.
+    what     strace's words for a call, the table's for a packet; windows and SCTP's tags only where
+             they matter.
              * any number; <3..9> a number within bounds; "*" any string; "x"... one that the table cuts short;
              [P?.] with PSH or without; {IPv4|IPv6} whichever it is. IPv4's addresses and AF_INET stand for IPv6's, too
     | cause  kind, calls with the octets that it carries, packets, (confidence) if not exact, '~ words' of the reason.
@@ -68,7 +69,9 @@ class Line:
 
     def fits(self, text: str) -> bool:
         """Whether a call or packet is what the line says."""
-        return _fits(self.what, text if "win " in self.what else re.sub(r", win \d+", "", text))
+        if "win " not in self.what:
+            text = re.sub(r", win \d+", "", text)
+        return _fits(self.what, text if "tag " in self.what else re.sub(r"tag [0-9a-f]{8}, ", "", text))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,8 +141,8 @@ def _in_version(text: str, ipv6: bool) -> str:
     if ipv6:
         for four, six in _IPV6:
             text = text.replace(four, six)
-        text = re.sub(r"10\.0\.0\.(\d)(?=:)", r"[fd00::\1]", text)
-        text = re.sub(r"10\.0\.0\.(\d)", r"fd00::\1", text)
+        text = re.sub(r"10\.0\.([01])\.(\d)(?=:)", r"[fd0\1::\2]", text)
+        text = re.sub(r"10\.0\.([01])\.(\d)", r"fd0\1::\2", text)
     return text
 
 

@@ -8,16 +8,19 @@ from pathlib import Path
 import pytest
 
 from rawlab.model.facts import IcmpMessage, TcpSegment, UdpDatagram
+from rawlab.model.sctp import SctpData, SctpPacket, SctpSack
 from rawlab.model.story import Packet
-from tests.labs.runs import IPV6, NAMES, Run, parameters
+from tests.labs.runs import IPV6, NAMES, SCTP, Run, parameters
 from tests.live import runs as live
 
 FIELDS = [
     *("frame.number", "frame.interface_id"),
     *("tcp.flags", "tcp.seq", "tcp.ack", "tcp.len", "udp.length"),
     *("icmp.type", "icmp.code", "icmpv6.type", "icmpv6.code"),
+    *("sctp.verification_tag", "sctp.chunk_type", "sctp.data_tsn_raw", "sctp.sack_cumulative_tsn_ack_raw"),
 ]
 FLAGS = "FSRPAUEW"
+MALFORMED = "_ws.malformed || (sctp && !(sctp.checksum.status == 1))"  # 1: verified, and right
 PREFERENCES = ("ip.defragment:FALSE", "ipv6.defragment:FALSE", "tcp.relative_sequence_numbers:TRUE")
 
 
@@ -44,6 +47,13 @@ def wanted(packet: Packet) -> dict[str, int]:
         case IcmpMessage(version=version, type=type, code=code):
             name = "icmp" if version == 4 else "icmpv6"
             fields = {f"{name}.type": type, f"{name}.code": code}
+        case SctpPacket() as sctp:
+            fields = {"sctp.verification_tag": sctp.verification_tag, "sctp.chunk_type": sctp.chunks[0].type}
+            for chunk in sctp.chunks[::-1]:
+                if isinstance(chunk, SctpData):
+                    fields["sctp.data_tsn_raw"] = chunk.tsn.value
+                elif isinstance(chunk, SctpSack):
+                    fields["sctp.sack_cumulative_tsn_ack_raw"] = chunk.cumulative_tsn.value
         case _:
             fields = {}
     return {field: value for field, value in fields.items() if value is not None}
@@ -51,7 +61,8 @@ def wanted(packet: Packet) -> dict[str, int]:
 
 @pytest.mark.parametrize("run", [*parameters(NAMES), *parameters(IPV6, ipv6=True)], indirect=True)
 def test_every_frame_is_what_tshark_reads(run: Run) -> None:
-    """TCP: flags, relative sequence and acknowledgment numbers, length; UDP: length; ICMP: type and code."""
+    """TCP: flags, relative sequence and acknowledgment numbers, length; SCTP: verification tag, the first chunk's type,
+    the first TSN, the cumulative one; UDP: length; ICMP: type and code."""
     live.need("tshark")
     story = run.succeeded().story
     packets = {frame: packet for packet in story.packets for frame in packet.frames}
@@ -66,3 +77,11 @@ def test_every_frame_is_what_tshark_reads(run: Run) -> None:
                 wrong.append(f"frame {number} (p{packets[number].n}): {field} {value}, tshark {fields[field]}")
     assert not wrong
     assert frames == len(packets) == len(story.frames)
+
+
+@pytest.mark.parametrize("run", [*parameters(SCTP), *parameters(SCTP, ipv6=True)], indirect=True)
+def test_tshark_finds_nothing_wrong_with_our_sctp(run: Run) -> None:
+    """No malformed chunk, and each checksum verified and right."""
+    live.need("tshark")
+    assert run.succeeded().story.timeline.run.stack in ("user", "kernel")
+    assert list(live.tshark(run.file, "-o", "sctp.checksum:CRC 32c", "-Y", MALFORMED)) == []

@@ -12,13 +12,14 @@ import select
 import socket
 import struct
 import sys
+from collections.abc import Callable
 
 from rawlab.live import libc, needs
 from rawlab.live.program import Pipes, start
 from rawlab.live.witness import Witness
 from rawlab.model.address import Endpoint
 from rawlab.model.calls import Calls, Sync
-from rawlab.model.lab import Options
+from rawlab.model.lab import Options, Program
 from rawlab.model.timeline import Host, Run
 from rawlab.wire import capture
 
@@ -81,7 +82,7 @@ def udp(c: Calls, lab: Options, sync: Sync) -> None:
     c.sendto(other, b"first", "0", HERE)
     assert c.recvfrom(one, 100)[0] == b"first"
     c.sendmsg(other, HERE, [b"second ", b"message"])
-    assert c.recvmsg(one, 8)[0::2] == (b"second m", "MSG_TRUNC")
+    assert c.recvmsg(one, 8)[0::3] == (b"second m", "MSG_TRUNC")
     c.recvfrom(one, 100, "MSG_DONTWAIT")
     c.connect(other, HERE)
     c.send(other, b"third")
@@ -103,16 +104,32 @@ def forks(c: Calls, lab: Options, sync: Sync) -> None:
     c.close(sockfd)
 
 
-def main(program: str, path: str, keep: str, observes: str) -> None:
+PROGRAMS: dict[str, Program] = {"tcp": tcp, "errors": errors, "udp": udp, "forks": forks}
+
+
+def record(
+    run: Program,
+    path: str,
+    *,
+    keep: int = 65_536,
+    observes: bool = False,
+    prepare: Callable[[], int | None] | None = None,
+) -> None:
+    """Runs the program on loopback of a network of its own, its calls into the file.
+
+    `prepare`: makes the network as the program wants it; it may return a connection to an SCTP process of ours.
+    """
     needs.enter_user_namespace()
     libc.unshare(libc.CLONE_NEWNET)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
         fcntl.ioctl(asked, _SIOCSIFFLAGS, struct.pack("=16sh14x", b"lo", _IFF_UP))
+    to_stack = prepare() if prepare else None
     (of_program, to_stage), (of_stage, to_program) = os.pipe(), os.pipe()
     of_other, to_other = os.pipe()
-    pipes = Pipes(to_stage=to_stage, from_stage=of_stage, to_other=to_other, from_other=of_other)
-    run = {"tcp": tcp, "errors": errors, "udp": udp, "forks": forks}[program]
-    pid = start("client", run, Options(server=HERE), pipes, lambda: None, keep=int(keep), observes=observes == "yes")
+    pipes = Pipes(
+        to_stage=to_stage, from_stage=of_stage, to_other=to_other, from_other=of_other, to_stack=to_stack
+    )
+    pid = start("client", run, Options(server=HERE), pipes, lambda: None, keep=keep, observes=observes)
     os.close(to_stage)
     witnesses = [Witness("client", pid, of_program, to_program)]
     with open(path, "wb") as file:
@@ -130,4 +147,5 @@ def main(program: str, path: str, keep: str, observes: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    _, program, path, keep, observes = sys.argv
+    record(PROGRAMS[program], path, keep=int(keep), observes=observes == "yes")

@@ -70,6 +70,14 @@ def test_an_entry_is_what_systemd_writes() -> None:
     assert entry.endswith(b"RAWLAB_DATA\n\x04\0\0\0\0\0\0\0hi\0\n\n")
 
 
+def test_only_our_own_endpoint_s_calls_say_that_they_are() -> None:
+    """A program's call says nothing of it, as in the files of before."""
+    record, data = to_record(WRITE, "11.1")
+    assert "endpoint" not in record
+    assert from_record(record, data).endpoint is False
+    assert to_record(replace(WRITE, endpoint=True), "11.1")[0]["endpoint"] is True
+
+
 def test_an_entry_record_says_when_the_call_was_entered_and_that_it_is_unfinished() -> None:
     """In strace's words, for stock Wireshark."""
     fields = parse(entry_of(replace(WRITE, returned_ns=None, result=None), "1", at_return=False))
@@ -119,7 +127,7 @@ RECORD, DATA = to_record(WRITE, "11.1")
 
 
 @pytest.mark.parametrize("wrong", ["x", 1.5, [], {"endpoint": 5}, {"bytes": [0]}, None, True, {"endpoint": "nowhere"}])
-@pytest.mark.parametrize("key", [*RECORD, "errno", "new_socket"])
+@pytest.mark.parametrize("key", [*RECORD, "errno", "new_socket", "endpoint"])
 def test_a_field_of_another_type_is_refused_or_harmless(key: str, wrong: Any) -> None:
     """A call that was read holds what its annotations say, whoever wrote the file."""
     try:
@@ -132,6 +140,7 @@ def test_a_field_of_another_type_is_refused_or_harmless(key: str, wrong: Any) ->
         assert isinstance(number, int | None)
     assert isinstance(call.errno, str | None)
     assert isinstance(call.state, str | None)
+    assert isinstance(call.endpoint, bool)
     assert isinstance(call.local, Endpoint | None)
     assert isinstance(call.peer, Endpoint | None)
     assert all(isinstance(name, str) for name, _ in call.args)

@@ -33,6 +33,16 @@ def call(name: str, *args: tuple[str, Value], result: int | None = 0, errno: str
 
 CONNECT = call("connect", ("sockfd", 3), ("addr", SERVER))
 READ = call("read", ("fd", 3), ("buf", b"hello"), ("count", 9), result=5)
+RECVMSG = call(
+    "recvmsg",
+    ("sockfd", 3),
+    ("msg_name", SERVER),
+    ("msg_iov", (b"hello",)),
+    ("msg_control", ("SCTP_SNDRCV", "sinfo_assoc_id=-1")),
+    ("msg_flags", "MSG_EOR"),
+    ("flags", "MSG_PEEK"),
+    result=5,
+)
 ACCEPT = call("accept", ("sockfd", 3), ("addr", Endpoint("fd00::1", 40000)), result=4)
 
 
@@ -56,6 +66,22 @@ ACCEPT = call("accept", ("sockfd", 3), ("addr", Endpoint("fd00::1", 40000)), res
             "recv(3, NULL, 9, MSG_PEEK) = 0",
         ),
         (call("sendmsg", ("sockfd", 3), ("msg_iov", (b"a", b"")), result=1), 'sendmsg(3, ["a", ""]) = 1'),
+        (
+            call(
+                "sendmsg",
+                ("sockfd", 3),
+                ("msg_name", None),
+                ("msg_iov", (b"hello",)),
+                ("msg_control", ("SCTP_SNDRCV", "sinfo_stream=1", "sinfo_flags=SCTP_UNORDERED")),
+                ("flags", "MSG_NOSIGNAL"),
+                result=5,
+            ),
+            'sendmsg(3, NULL, ["hello"], [SCTP_SNDRCV, sinfo_stream=1, sinfo_flags=SCTP_UNORDERED], MSG_NOSIGNAL) = 5',
+        ),
+        (
+            call("setsockopt", ("sockfd", 3), ("optname", "SCTP_SOCKOPT_BINDX_ADD"), ("optval", (SERVER, SERVER))),
+            "setsockopt(3, SCTP_SOCKOPT_BINDX_ADD, [10.0.0.2:7, 10.0.0.2:7]) = 0",
+        ),
         (call("nanosleep", ("req", "0.5s")), "nanosleep(0.5s) = 0"),
         (call("fork", result=23), "fork() = 23"),
     ],
@@ -93,6 +119,11 @@ def test_a_string_is_cut_at_so_many_octets(data: bytes, size: int) -> None:
     [
         (CONNECT, "connect(3, 10.0.0.2:7 <unfinished ...>", "<... connect resumed>) = 0"),
         (READ, "read(3, <unfinished ...>", '<... read resumed>"hello", 9) = 5'),
+        (
+            RECVMSG,
+            "recvmsg(3, <unfinished ...>",
+            '<... recvmsg resumed>10.0.0.2:7, ["hello"], [SCTP_SNDRCV, sinfo_assoc_id=-1], MSG_EOR, MSG_PEEK) = 5',
+        ),
         (ACCEPT, "accept(3, <unfinished ...>", "<... accept resumed>[fd00::1]:40000) = 4"),
         (call("fork", result=23), "fork( <unfinished ...>", "<... fork resumed>) = 23"),
         (
