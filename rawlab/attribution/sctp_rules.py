@@ -132,7 +132,7 @@ def _cookie_ack(now: Moment, chunk: SctpChunk) -> Cause | None:
     packet = f" of packet {echo.n}" if echo else ""
     if chunks.COOKIE_ACK in now.sender.firsts:
         return kernel(f"the cookie{packet} has come again, and is confirmed again", packets=[echo])
-    why = f"the cookie{packet} is its own, and fresh: the association is set up"
+    why = f"the cookie{packet} is the one that it gave, and not stale: the association is set up"
     if now.sender.listener is None:
         return kernel(why, packets=[echo])
     n, _ = now.sender.listener

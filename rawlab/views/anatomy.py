@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from tabulate import tabulate
 
+from rawlab.model.sctp import SctpPacket
 from rawlab.model.story import CallStory, Packet, Story
 from rawlab.views.escape import terminal
 from rawlab.views.rows import STRSIZE, words
@@ -74,8 +75,11 @@ def _span(layer: Layer) -> str:
 
 
 def _writer(layer: Layer, told: Packet, story: Story) -> str:
-    """The process, where the layer's octets are those of a call; else the kernel."""
+    """The process, where the layer's octets are those of a call; else the kernel, or our own endpoint."""
     kernel = f"the {told.sender or 'sender'}'s kernel"
+    ours = story.timeline.run.stack == "user" and isinstance(told.facts.transport, SctpPacket)
+    if ours and told.facts.ip is not None and layer.offset >= told.facts.ip.payload[0]:
+        kernel = f"the {told.sender or 'sender'}'s SCTP, rawlab's own"
     if told.cause.kind != "call" or not told.cause.bytes:
         return kernel
     process = f"the {told.sender or 'sender'}'s process"

@@ -205,7 +205,7 @@ def test_a_packet_out_of_the_blue_is_answered_with_its_own_tag() -> None:
     stands(
         """
         c1  client   30       socket(AF_INET, SOCK_STREAM, IPPROTO_SCTP) = 3
-        p1  client>  110      COOKIE-ACK tag 0x77               | kernel ~ is its own, and fresh
+        p1  client>  110      COOKIE-ACK tag 0x77               | kernel ~ is the one that it gave
         p2  server>  140      ABORT T tag 0x77                  | kernel p1 ~ (out of the blue)
         """
     )

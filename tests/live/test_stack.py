@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 from rawlab import store
-from rawlab.labs import NAMES
 from rawlab.model.event import Call
 from rawlab.model.timeline import Timeline
 from rawlab.wire.strace import format_call
@@ -152,32 +151,6 @@ def test_beside_a_kernel_that_has_sctp(folder: Path) -> None:
     sent = [call for call in timeline.calls if call.endpoint and call.name == "sendto"]
     assert len(runs.tshark(file, "-Y", "sctp")) == 2 * len(sent)
     assert runs.tshark(file, "-Y", "sctp.chunk_type == 6") == []
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_programs_get_from_us_what_they_get_from_a_kernel(folder: Path) -> None:
-    """Every SCTP lab on both stacks (the kernel's in user-mode Linux): the same calls, results, data and addresses."""
-    runs.need("linux.uml", "ip", "modprobe")
-    labs = [name for name in NAMES if name.startswith("sctp-")]
-    capture = f"{sys.executable} -P -m rawlab capture $lab --stack kernel -o {folder}/$lab.kernel --format json"
-    loop = f"for lab in {' '.join(labs)}; do {capture} >/dev/null 2>&1 || echo $lab; done"
-    done = subprocess.run(
-        ["scripts/uml", "bash", "-c", loop], cwd=runs.REPOSITORY, capture_output=True, text=True, timeout=200
-    )
-    assert (done.returncode, done.stdout) == (0, ""), done.stderr
-    for lab in labs:
-        timeline, _ = captured(folder, lab)
-        theirs = store.load(folder / f"{lab}.kernel")
-        for host in ("client", "server"):
-            assert outcomes(timeline, host) == outcomes(theirs, host), lab
-
-
-def outcomes(timeline: Timeline, host: str) -> list[str]:
-    """A program's calls with their sockets' addresses, without what each run draws or measures anew."""
-    drawn = r":\d{4,5}\b|(?<=tsn=)\d+|(?<=assoc_id=)\d+|(?<=PEER_ADDR_INFO, \[)\d+|(?<=ACTIVE, )[\d, ]+"
-    mine = (call for call in timeline.calls if call.host == host and not call.endpoint)
-    return [re.sub(drawn, "…", f"{format_call(call)}, {call.local}, {call.peer}") for call in mine]
 
 
 def test_nothing_of_the_kernel_s_answers_beside_us(folder: Path) -> None:
