@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rawlab.attribution import datagrams, endpoint_calls, neighbours, sctp, sctp_calls, tcp
+from rawlab.attribution import datagrams, endpoint_calls, hand_made, neighbours, sctp, sctp_calls, tcp
 from rawlab.attribution.association import Association
 from rawlab.attribution.calls import Links, link
 from rawlab.attribution.connection import Connection
@@ -30,6 +30,7 @@ def tell(timeline: Timeline, decode: Decode) -> Story:
     calls = [call for call in timeline.calls if not call.endpoint]
     sockets = Sockets(calls)
     neighbours.attribute(drafts)
+    hand_made.attribute(drafts, sockets)
     received = datagrams.attribute(drafts, sockets)
     connections = tcp.attribute(drafts, sockets, hosts)
     associations = sctp.attribute(drafts, sockets, hosts, _STACKS.get(timeline.run.stack or "", "the kernel"))

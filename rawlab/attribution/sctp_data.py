@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import takewhile
 
 from rawlab.attribution.association import Message, SctpEnd
 from rawlab.attribution.pairing import Draft
 from rawlab.attribution.sockets import RECEIVERS, NumberedCall
 from rawlab.attribution.words import kernel, numbers, packets_in_words
+from rawlab.model.ranges import RangeSet
 from rawlab.model.sctp import SctpChunk, SctpData, SctpSack
 from rawlab.model.story import Cause, Confidence
 
@@ -123,11 +125,12 @@ def _why_again(draft: Draft, old: Sequence[int], sender: SctpEnd) -> tuple[str, 
     """Why TSNs are sent again: three SACKs missed them, the peer's window is closed, or the timer."""
     before = [sender.sent[tsn][-1] for tsn in old]
     since = min(earlier.at_ns for earlier in before)
+    begun = sender.sent[old[0]][0].at_ns
+    later = takewhile(lambda told: (told[0].arrived_ns or told[0].at_ns) > begun, reversed(sender.peer_acks))
     reports = [
         acked
-        for acked, cumulative, gaps in sender.peer_acks
-        if (acked.arrived_ns or acked.at_ns) > sender.sent[old[0]][0].at_ns
-        and any(old[0] < cumulative + start for start, _ in gaps)
+        for acked, cumulative, gaps in reversed(list(later))
+        if any(old[0] < cumulative + start for start, _ in gaps)
         and not any(cumulative + start <= old[0] <= cumulative + end for start, end in gaps)
         and cumulative < old[0]
     ]
@@ -144,14 +147,16 @@ def _why_again(draft: Draft, old: Sequence[int], sender: SctpEnd) -> tuple[str, 
 
 
 def _runs(found: Sequence[int]) -> str:
+    """'TSN 3 to 5 and 8' of single TSNs."""
+    runs = RangeSet()
+    for tsn in found:
+        runs.add(tsn, tsn + 1)
+    return _spans(list(runs))
+
+
+def _spans(spans: Sequence[tuple[int, int]]) -> str:
     """'TSN 3 to 5 and 8'"""
-    runs: list[list[int]] = []
-    for tsn in sorted(found):
-        if runs and tsn == runs[-1][1]:
-            runs[-1][1] += 1
-        else:
-            runs.append([tsn, tsn + 1])
-    words = [tsns(first, end).removeprefix("TSN ") for first, end in runs]
+    words = [tsns(first, end).removeprefix("TSN ") for first, end in spans]
     return "TSN " + (" and ".join(words) if len(words) < 3 else f"{', '.join(words[:-1])} and {words[-1]}")
 
 
@@ -163,14 +168,14 @@ def sack_cause(draft: Draft, chunk: SctpChunk, sender: SctpEnd, receiver: SctpEn
     assert isinstance(chunk, SctpSack)
     cumulative = receiver.relative(chunk.cumulative_tsn)
     blocks = [(0, cumulative + 1), *((cumulative + start, cumulative + end + 1) for start, end in chunk.gaps)]
-    new = [tsn for first, end in blocks for part in sender.told.missing(first, end) for tsn in range(*part)]
-    brought = sorted({packet.n: packet for tsn in new if (packet := sender.brought.get(tsn))}.values(), key=_number)
+    new = [part for block in blocks for part in sender.told.missing(*block)]
     if not new:
         return _nothing_new(draft, chunk, sender, receiver)
-    why = f"acknowledges {_runs(new)}{f' ({packets_in_words(brought)})' if brought else ''}"
+    brought = _brought(sender, new)
+    why = f"acknowledges {_spans(new)}{f' ({packets_in_words(brought)})' if brought else ''}"
     if chunk.gaps:
-        missing = _missing(cumulative, chunk.gaps)
-        why += f"; {_runs(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+        missing = _missing(blocks)
+        why += f"; {_spans(missing)} {'is' if _one(missing) else 'are'} missing"
     if chunk.duplicates:
         why += f"; {_runs([receiver.relative(tsn) for tsn in chunk.duplicates])} came more than once"
     if chunk.a_rwnd == 0:
@@ -178,12 +183,30 @@ def sack_cause(draft: Draft, chunk: SctpChunk, sender: SctpEnd, receiver: SctpEn
     last = max((packet.arrived_ns or packet.at_ns for packet in brought), default=draft.at_ns)
     if len(brought) == 1 and not chunk.gaps and draft.at_ns - last > _DELAYED_NS:
         why += f", having waited {(draft.at_ns - last) / 1e6:.0f} ms for a second packet"
-    seen = all(tsn in sender.brought for tsn in new)
+    seen = all(end - first <= len(sender.brought) and _came(sender, first, end) for first, end in new)
     return kernel(why, packets=brought, confidence="exact" if seen else "inferred")
 
 
-def _number(draft: Draft) -> int:
-    return draft.n
+_Spans = Sequence[tuple[int, int]]
+"""TSNs [first, end), in order."""
+
+
+def _brought(sender: SctpEnd, spans: _Spans) -> list[Draft]:
+    """The packets that first brought it those TSNs, in order; spans from a hostile file may be huge."""
+    found: dict[int, Draft] = {}
+    for first, end in spans:
+        tsns = range(first, end)
+        known = tsns if len(tsns) <= len(sender.brought) else [tsn for tsn in sender.brought if tsn in tsns]
+        found |= {packet.n: packet for tsn in known if (packet := sender.brought.get(tsn)) is not None}
+    return [packet for _, packet in sorted(found.items())]
+
+
+def _came(sender: SctpEnd, first: int, end: int) -> bool:
+    return all(tsn in sender.brought for tsn in range(first, end))
+
+
+def _one(spans: _Spans) -> bool:
+    return sum(end - first for first, end in spans) == 1
 
 
 def _nothing_new(draft: Draft, chunk: SctpSack, sender: SctpEnd, receiver: SctpEnd) -> Cause:
@@ -205,7 +228,9 @@ def _nothing_new(draft: Draft, chunk: SctpSack, sender: SctpEnd, receiver: SctpE
     return kernel("tells again what has arrived", packets=[sender.last_arrival], confidence="inferred")
 
 
-def _missing(cumulative: int, gaps: Sequence[tuple[int, int]]) -> list[int]:
-    """The TSNs between the cumulative one and the last gap block's end that no block covers."""
-    there = {cumulative + number for start, end in gaps for number in range(start, end + 1)}
-    return [tsn for tsn in range(cumulative + 1, max(there) + 1) if tsn not in there]
+def _missing(blocks: _Spans) -> list[tuple[int, int]]:
+    """The TSNs between the first block, which is the cumulative one's, and the last block's end that no block has."""
+    there = RangeSet()
+    for first, end in blocks[1:]:
+        there.add(first, end)
+    return list(there.missing(blocks[0][1], max(end for _, end in blocks)))

@@ -254,3 +254,12 @@ def test_a_one_to_many_socket_sets_associations_up_by_sending() -> None:
         c10 server   900      getsockopt(3, SOL_SCTP, SCTP_SOCKOPT_PEELOFF, 1) = 5      | nothing
         """
     )
+
+
+def test_a_sack_of_what_was_never_sent_costs_nothing() -> None:
+    """A cumulative TSN far ahead, and gaps behind it, from whoever made the file: told as it stands, at once."""
+    stands(
+        f"""{SET_UP}
+        p5  server>  400      SACK 2000000000 gaps 2-3,60000-65535      | kernel (inferred) ~ acknowledges TSN 0 to 2000000000, 2000000002 to 2000000003
+        """
+    )
