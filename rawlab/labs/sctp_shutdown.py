@@ -16,6 +16,7 @@ def server(c: Calls, lab: Options, sync: Sync) -> None:
     connfd, _ = c.accept(listenfd)
     c.read(connfd, 4096)
     c.read(connfd, 4096)
+    c.nanosleep(0.05)
     c.write(connfd, b"that was all you said")
     c.close(connfd)
 

@@ -120,27 +120,32 @@ class Run:
         assert self.network is not None
         beside = needs.kernel_speaks_sctp()
         connections = {}
+        hearing = []
         for host in hosts(self.loopback, self.lab.paths):
             ours, theirs = socket.socketpair()
-            (reader, writer), (end, ender) = os.pipe(), os.pipe()
+            (reader, writer), (end, ender), (hears, ready) = os.pipe(), os.pipe(), os.pipe()
             busy = stack.Busy()
             pid = stack.start(
                 host.name,
                 host.addresses,
                 lambda name=host.name: enter(name),  # type: ignore[misc]
                 theirs,
-                (writer, end),
+                (writer, end, ready),
                 busy,
                 beside=beside,
                 keep=self.request["keep"],
             )
             theirs.close()
-            os.close(writer)
-            os.close(end)
+            for its in (writer, end, ready):
+                os.close(its)
+            hearing.append(hears)
             witness = Witness(host.name, pid, reader, os.open(os.devnull, os.O_WRONLY))
             self.stacks.append((witness, busy, ender))
             self.selector.register(reader, selectors.EVENT_READ, witness)
             connections[host.name] = ours
+        for hears in hearing:  # closed when the raw sockets are open, or the process is gone
+            os.read(hears, 1)
+            os.close(hears)
         return connections
 
     def _start_programs(self, enter: Callable[[str], None], stacks: dict[str, socket.socket]) -> None:

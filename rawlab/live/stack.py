@@ -64,7 +64,7 @@ def start(
     addresses: Sequence[str],
     enter: Callable[[], None],
     connection: socket.socket,
-    pipes: tuple[int, int],
+    pipes: tuple[int, int, int],
     busy: Busy,
     *,
     beside: bool,
@@ -73,7 +73,7 @@ def start(
     """Forks the stack process of a host; its pid.
 
     `connection`: its end of the one to the host's program; `pipes`: one to tell the stage its calls, one whose closing
-    ends it; `beside`: whether the kernel speaks SCTP too.
+    ends it, one to say that its raw sockets hear; `beside`: whether the kernel speaks SCTP too.
     """
     pid = os.fork()
     if pid == 0:
@@ -81,7 +81,7 @@ def start(
             libc.prctl(libc.PR_SET_PDEATHSIG, signal.SIGKILL)
             libc.prctl(libc.PR_SET_NAME, f"{host}-sctp".encode())
             enter()
-            kept = (program, to_stage, end) = tuple(map(high, (connection.detach(), *pipes)))
+            kept = (program, to_stage, end, ready) = tuple(map(high, (connection.detach(), *pipes)))
             close_all_but(kept)
             gc.freeze()  # what is here already stays
             channel = Channel(to_stage, end)
@@ -89,6 +89,7 @@ def start(
                 link = (BesideLink if beside else RawLink)(addresses, record=Telling(host, channel, keep).call)
                 privilege.drop()  # packets are read with no right to anything
                 libc.prctl(libc.PR_SET_PDEATHSIG, signal.SIGKILL)  # lost with the user
+                os.close(ready)
                 Stack(addresses, link, socket.socket(fileno=program), busy).serve(end)
             except BaseException as error:
                 channel.tell({"failed": f"{type(error).__name__}: {error}"}, b"")

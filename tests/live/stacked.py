@@ -201,17 +201,21 @@ def prepare() -> int:
     ours, theirs = socket.socketpair()
     told, to_stage = os.pipe()
     end, _ = os.pipe()
+    hears, ready = os.pipe()
     stack.start(
         "client",
         ["127.0.0.1", "127.0.0.2"],
         lambda: None,
         theirs,
-        (to_stage, end),
+        (to_stage, end, ready),
         stack.Busy(),
         beside=False,
         keep=100,
     )
     os.close(to_stage)
+    os.close(ready)
+    os.read(hears, 1)
+    os.close(hears)
     if os.fork() == 0:  # reads what it tells
         while os.read(told, 1 << 16):
             pass
