@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 
 from rawlab.attribution import datagrams, endpoint_calls, hand_made, neighbours, sctp, sctp_calls, tcp
@@ -10,7 +11,7 @@ from rawlab.attribution.calls import Links, link
 from rawlab.attribution.connection import Connection
 from rawlab.attribution.lanes import SctpLane, TcpLane
 from rawlab.attribution.pairing import Decode, pair
-from rawlab.attribution.sockets import Sockets
+from rawlab.attribution.sockets import RECEIVERS, Sockets
 from rawlab.attribution.whys import why
 from rawlab.attribution.words import numbers
 from rawlab.model.event import Call
@@ -19,7 +20,7 @@ from rawlab.model.story import CallStory, Story
 from rawlab.model.timeline import Timeline
 
 States = tuple[tuple[str, str | None], ...]
-_STACKS = {"kernel": "the kernel", "user": "our endpoint"}
+_STACKS = {"kernel": "the kernel", "user": "rawlab's SCTP"}
 "who speaks SCTP"
 
 
@@ -37,11 +38,10 @@ def tell(timeline: Timeline, decode: Decode) -> Story:
     links = link(calls, drafts, connections, received, sockets.polled)
     sctp_calls.link(links, associations, sockets)
     alone = _lone_lanes(calls, links, sockets)
-    conversations: list[Connection | Association] = [*connections, *associations]
-    only = conversations[0] if len(conversations) == 1 else None
+    spoken = _spoken([*connections, *associations])
     stories = []
     for n, (call, mine) in enumerate(zip(calls, links, strict=True), 1):
-        before, then = (_states(call, mine, alone, only, at_ns, hosts) for at_ns in _span(call))
+        before, then = (_states(call, mine, alone, spoken, at_ns, hosts) for at_ns in _span(call))
         stories.append(
             CallStory(
                 n=n,
@@ -66,25 +66,38 @@ def _span(call: Call) -> tuple[int, int]:
     return call.entered_ns, call.entered_ns if call.returned_ns is None else call.returned_ns
 
 
+Spoken = Sequence[tuple[int, Connection | Association]]
+"""(when, whose) of each packet, in order of time."""
+
+
+def _spoken(conversations: Sequence[Connection | Association]) -> Spoken:
+    moments = [(draft.at_ns, number) for number, one in enumerate(conversations) for draft in one.drafts]
+    return [(at_ns, conversations[number]) for at_ns, number in sorted(moments)]
+
+
 def _states(
     call: Call,
     mine: Links,
     alone: dict[tuple[str, int], TcpLane | SctpLane],
-    only: Connection | Association | None,
+    spoken: Spoken,
     at_ns: int,
     hosts: Sequence[str],
 ) -> States:
     """Each host's state at that time: the connection's, else the socket's own and None for the other host.
 
-    A call on no TCP socket (nanosleep, a raw socket's) tells of the only connection, once that has begun.
+    A call on no such socket (nanosleep, a raw socket's) tells of the conversation that spoke last. Which association of
+    several a call on a one-to-many socket is about, shows at its return.
     """
-    accepting = call.name == "accept" and at_ns == call.entered_ns
-    if not accepting and (states := mine.states(at_ns)) is not None:
+    early = at_ns == call.entered_ns and (call.name == "accept" or (mine.one_to_many and call.name in RECEIVERS))
+    if not early and (states := mine.states(at_ns)) is not None:
         return states
+    if early and mine.is_sctp:  # the socket itself has no state: its associations have
+        return tuple((host, None) for host in hosts)
     inode = call.socket if call.socket is not None else call.new_socket
     lane = alone.get((call.host, inode)) if inode is not None else None
-    if lane is None and only is not None and only.drafts[0].at_ns <= at_ns:
-        return only.states(at_ns)
+    last = bisect_right(spoken, at_ns, key=lambda moment: moment[0])
+    if lane is None and last:
+        return spoken[last - 1][1].states(at_ns)
     return tuple((host, lane.at(at_ns).value if lane and host == call.host else None) for host in hosts)
 
 

@@ -80,6 +80,10 @@ class SctpEnd:
     "one past the highest TSN sent"
     firsts: dict[int, Draft] = field(default_factory=dict)
     "by chunk type, the first packet that it sent with such a chunk"
+    lasts: dict[int, Draft] = field(default_factory=dict)
+    "by chunk type, the last packet that it sent with such a chunk"
+    heartbeats: dict[str, Draft] = field(default_factory=dict)
+    "by address, the last HEARTBEAT that it sent there"
     last_arrivals: dict[int, Draft] = field(default_factory=dict)
     "by chunk type, the last packet with such a chunk that it received"
     last_arrival: Draft | None = None
@@ -99,6 +103,8 @@ class SctpEnd:
     "TSNs of the other end's that it has acknowledged"
     unacknowledged: list[Draft] = field(default_factory=list)
     "what arrived with DATA since it last sent a SACK"
+    blue: list[Draft] = field(default_factory=list)
+    "what arrived while it had no association, and was not answered yet (out of the blue)"
     aborted: bool = False
     "it sent or received ABORT"
     _calls: dict[tuple[str, ...], list[NumberedCall]] = field(default_factory=dict)

@@ -25,6 +25,9 @@ class Links:
     association: Association | None = None
     sctp_end: SctpEnd | None = None
     is_sctp: bool = False
+    "it is a call on an SCTP socket"
+    one_to_many: bool = False
+    "on one that may hold several associations"
     receipt: Receipt | None = None
     "the message that it took"
 

@@ -25,7 +25,7 @@ from rawlab.model import sctp as chunks
 from rawlab.model.address import Endpoint, Flow
 from rawlab.model.event import Call
 from rawlab.model.sctp import SctpError, SctpInit, SctpPacket, SctpSack, SctpShutdown
-from rawlab.model.states import SctpEvent
+from rawlab.model.states import SctpEvent, SctpState
 
 _ADDRESSES = (5, 6)  # parameters: IPv4 Address, IPv6 Address (RFC 9260 section 3.3.2.1)
 _STALE_COOKIE = 3
@@ -226,6 +226,9 @@ def _depart(
         sender.sent_end = max(sender.sent_end, tsn + 1)
     for type in {chunk.type for chunk in packet_of(draft).chunks}:
         sender.firsts.setdefault(type, draft)
+        sender.lasts[type] = draft
+        if type == chunks.HEARTBEAT and draft.facts.ip is not None:
+            sender.heartbeats[draft.facts.ip.destination] = draft
 
 
 def _move_at_departure(type: int, sender: SctpEnd, at_ns: int) -> None:
@@ -237,6 +240,7 @@ def _move_at_departure(type: int, sender: SctpEnd, at_ns: int) -> None:
             lane.apply(SctpEvent.RECEIVE_INIT_ACK, at_ns)
         case chunks.COOKIE_ACK:  # the proof that the cookie was valid
             lane.apply(SctpEvent.RECEIVE_COOKIE_ECHO, at_ns)
+            sender.blue.clear()
         case chunks.SHUTDOWN:
             lane.apply(SctpEvent.CLOSE, at_ns)
             lane.apply(SctpEvent.SEND_SHUTDOWN, at_ns)
@@ -268,6 +272,8 @@ _AT_ARRIVAL = {
 
 def _arrive(draft: Draft, sender: SctpEnd, receiver: SctpEnd, at_ns: int) -> None:
     """The receiver's end learns what the packet says."""
+    if receiver.lane.state is SctpState.CLOSED:
+        receiver.blue.append(draft)
     if not _is_for(draft, sender, receiver):
         return
     receiver.last_arrival = draft

@@ -22,8 +22,9 @@ _BROKEN = ("ECONNRESET", "EPIPE", "ECONNREFUSED", "ECONNABORTED")
 def link(links: list[Links], associations: Sequence[Association], sockets: Sockets) -> None:
     """Ties the calls on SCTP sockets to their associations, and to the packets that they waited for."""
     for socket in sockets:
-        for n, _ in socket.calls if socket.is_sctp else ():
+        for n, call in socket.calls if socket.is_sctp else ():
             links[n - 1].is_sctp = True
+            links[n - 1].one_to_many |= socket.type == "SOCK_SEQPACKET" and call.socket == socket.inode
     for association in associations:
         for end, other in (association.ends, association.ends[::-1]):
             _link_end(links, association, end, other)

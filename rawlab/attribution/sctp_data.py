@@ -143,7 +143,16 @@ def _why_again(draft: Draft, old: Sequence[int], sender: SctpEnd) -> tuple[str, 
     if sender.peer_window == 0:
         return f"{again}: asks whether the peer's window, which is zero, has opened", before, "exact"
     why = f"{again}: {packets_in_words(before)} {'was' if len(set(map(id, before))) == 1 else 'were'} not acknowledged"
-    return f"{why} for {waited:.0f} ms (T3-rtx)", before, "exact"
+    other = _other_path(draft, before[0])
+    return f"{why} for {waited:.0f} ms (T3-rtx){other}", before, "exact"
+
+
+def _other_path(draft: Draft, before: Draft) -> str:
+    """', by another path' where it goes to another address than before."""
+    old, new = before.facts.ip, draft.facts.ip
+    if old is None or new is None or old.destination == new.destination:
+        return ""
+    return f"; by another path, to {new.destination}"
 
 
 def _runs(found: Sequence[int]) -> str:
@@ -173,6 +182,8 @@ def sack_cause(draft: Draft, chunk: SctpChunk, sender: SctpEnd, receiver: SctpEn
         return _nothing_new(draft, chunk, sender, receiver)
     brought = _brought(sender, new)
     why = f"acknowledges {_spans(new)}{f' ({packets_in_words(brought)})' if brought else ''}"
+    if cumulative >= new[-1][1]:
+        why += f", and with it all up to TSN {cumulative}"
     if chunk.gaps:
         missing = _missing(blocks)
         why += f"; {_spans(missing)} {'is' if _one(missing) else 'are'} missing"

@@ -83,6 +83,9 @@ def abort_cause(draft: Draft, chunk: SctpChunk, sender: SctpEnd, receiver: SctpE
     closing = closing_call(sender, draft.at_ns)
     if closing is not None:
         return _by_close(closing, sender)
+    if any(cause.type == _USER_INITIATED for cause in chunk.causes) and sender.sockets:
+        why = "the process ended and left the socket open, with messages unread: the association is aborted for it"
+        return kernel(why, confidence="inferred")
     if any(cause.type == _USER_INITIATED for cause in chunk.causes):
         return Cause(kind="call", reason="the program ends the association at once", confidence="inferred")
     if last is not None:
@@ -95,8 +98,9 @@ def _refused(last: Draft, chunk: SctpChunk, sender: SctpEnd, stack: str) -> Caus
         why = f"no socket listens on port {sender.port}: {stack} refuses INIT (packet {last.n})"
         return kernel(why, packets=[last], confidence="exact" if sender.recorded else "inferred")
     if chunk.flags & _REFLECTED:
-        why = f"{stack} knows no association to which packet {last.n} belongs (out of the blue)"
-        return kernel(why, packets=[last])
+        provoking = sender.blue.pop(0) if sender.blue else last
+        why = f"{stack} knows no association to which packet {provoking.n} belongs (out of the blue)"
+        return kernel(why, packets=[provoking])
     return None
 
 

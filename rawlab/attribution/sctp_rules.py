@@ -71,13 +71,13 @@ def _together(causes: list[Cause]) -> Cause:
 
 def _again(now: Moment, type: int, name: str, timer: str) -> Cause | None:
     """The same chunk once more, because its answer did not come."""
-    first = now.sender.firsts.get(type)
-    if first is None:
+    last = now.sender.lasts.get(type)
+    if last is None:
         return None
-    waited = (now.draft.at_ns - first.at_ns) / 1e6
+    waited = (now.draft.at_ns - last.at_ns) / 1e6
     opener = [now.sender.opener] if now.sender.opener and type in (chunks.INIT, chunks.COOKIE_ECHO) else []
-    why = f"{name} again ({timer}): packet {first.n} was not answered for {waited:.0f} ms"
-    return kernel(why, opener, [first])
+    why = f"{name} again ({timer}): packet {last.n} was not answered for {waited:.0f} ms"
+    return kernel(why, opener, [last])
 
 
 # ----------------------------------------------------------------------------------------------- set-up
@@ -158,7 +158,18 @@ def _heartbeat(now: Moment, chunk: SctpChunk) -> Cause | None:
             return Cause(kind="call", calls=(n,), reason=why, confidence="exact")
     if to not in _spoken_to(now):
         return kernel(f"is {to}, which the set-up named, really the peer's? (path verification)")
-    return kernel(f"heartbeat timer: nothing was sent to {to} for a while; is that path alive?", asked[-1:])
+    before = now.sender.heartbeats.get(to)
+    if before is not None and not _answered(now, before, to):
+        why = f"heartbeat again: packet {before.n} was not answered; is the path to {to} alive?"
+        return kernel(why, asked[-1:], [before])
+    return kernel(f"heartbeat timer: is the path to {to} alive?", asked[-1:])
+
+
+def _answered(now: Moment, heartbeat: Draft, to: str) -> bool:
+    """Whether a HEARTBEAT ACK came from there since."""
+    ack = now.sender.last_arrivals.get(chunks.HEARTBEAT_ACK)
+    ip = ack.facts.ip if ack is not None else None
+    return ack is not None and ip is not None and ip.source == to and ack.at_ns >= heartbeat.at_ns
 
 
 def _spoken_to(now: Moment) -> set[str]:

@@ -12,6 +12,15 @@ from rawlab.attribution.sockets import RECEIVERS, SENDERS
 from rawlab.attribution.words import packets_in_words, waited
 from rawlab.model import sctp as chunks
 from rawlab.model.event import Call
+from rawlab.model.states import SctpState
+
+_FAILURES = {
+    "EMSGSIZE": "a message longer than the send buffer can hold",
+    "EPIPE": "the association is over",
+    "ESHUTDOWN": "the association is being shut down, and takes no message any more",
+    "ENOTCONN": "there is no association",
+    "EINVAL": "an argument that SCTP does not take: no such stream, or a message without an octet",
+}
 
 
 def why(call: Call, mine: Links) -> str | None:
@@ -24,6 +33,8 @@ def why(call: Call, mine: Links) -> str | None:
 
 
 def _failed(call: Call, mine: Links) -> str | None:
+    if not mine.sent and not mine.waited_for and call.errno in _FAILURES:
+        return f"{_FAILURES[call.errno]}: nothing is sent"
     if mine.sent and call.errno == "ETIMEDOUT":
         return f"sends {packets_in_words(mine.sent)} (INIT); nobody answered, and it gave up (Max.Init.Retransmits)"
     if mine.sent or not mine.waited_for:
@@ -32,6 +43,8 @@ def _failed(call: Call, mine: Links) -> str | None:
 
 
 def _listen(call: Call, mine: Links) -> str:
+    if mine.one_to_many:
+        return "from now on who sends INIT gets an association on this descriptor, without accept: nothing is sent"
     backlog = dict(call.args).get("backlog")
     queue = f"; up to {backlog + 1} wait for accept" if isinstance(backlog, int) else ""
     return f"from now on who sends INIT gets an association, without the program's help{queue}: nothing is sent"
@@ -68,7 +81,7 @@ def _receive(call: Call, mine: Links) -> str | None:
     if not mine.waited_for:
         return None
     if not call.result:
-        return f"the association is over: {waited(call, mine.waited_for)}"
+        return f"the peer ends the association, and no message will come any more: {waited(call, mine.waited_for)}"
     receipt = mine.receipt
     if receipt is None:
         return None
@@ -88,11 +101,15 @@ def _close(call: Call, mine: Links) -> str | None:
         return f"sends {packets_in_words(mine.sent)} ({'ABORT' if aborts else 'SHUTDOWN'})"
     if mine.sctp_end is None or call.name == "exit_group":
         return None
+    if not any(state is SctpState.ESTABLISHED for _, _, state in mine.sctp_end.lane.transitions()):
+        return "gives the descriptor back; no association was set up: nothing is sent"
     if mine.sctp_end.aborted:
         return "gives the descriptor back; the association was aborted before: nothing is sent"
     closing = closing_call(mine.sctp_end)
-    ended = mine.sctp_end.firsts.get(chunks.SHUTDOWN_ACK)
-    if ended is not None and ended.at_ns <= (call.returned_ns or call.entered_ns):
+    ended = mine.sctp_end.last_arrivals.get(chunks.SHUTDOWN)
+    if ended is not None and (ended.arrived_ns or ended.at_ns) <= (call.returned_ns or call.entered_ns):
+        if mine.one_to_many:
+            return "gives the descriptor back; the peers had ended its associations: nothing is sent"
         return f"gives the descriptor back; the peer had ended the association (packet {ended.n}): nothing is sent"
     if closing is not None and closing[1] is not call:
         return f"gives the descriptor back; {closing[1].name} (call {closing[0]}) had ended it: nothing is sent"
@@ -100,7 +117,11 @@ def _close(call: Call, mine: Links) -> str | None:
 
 
 def _set_option(call: Call, mine: Links) -> str | None:
-    return f"asks for packet {mine.sent[0].n} (HEARTBEAT)" if mine.sent else None
+    if mine.sent:
+        return f"asks for {packets_in_words(mine.sent)} (HEARTBEAT) at once"
+    if dict(call.args).get("optname") == "SCTP_SOCKOPT_BINDX_ADD":
+        return "gives the socket these addresses (sctp_bindx): nothing is sent"
+    return None
 
 
 _WORDS: dict[str, Callable[[Call, Links], str | None]] = {

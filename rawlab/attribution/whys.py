@@ -15,6 +15,8 @@ from rawlab.model.facts import TcpSegment, UdpDatagram
 
 def why(call: Call, mine: Links) -> str:
     """The sentence."""
+    if call.returned_ns is None and call.name != "exit_group" and not mine.sent:
+        return "had not returned when the capture ended: nothing is sent"
     if mine.is_sctp and (sentence := sctp_whys.why(call, mine)) is not None:
         return sentence
     if call.errno is not None:

@@ -1,5 +1,5 @@
 """Ending an association at once: ABORT. See close with SO_LINGER {1, 0} send ABORT instead of SHUTDOWN, sendmsg with
-SCTP_ABORT do so with a reason in it, and the server's read report it; nobody answers an ABORT."""
+SCTP_ABORT send one with a reason, and the server's read fail with ECONNRESET; nobody answers an ABORT."""
 
 from rawlab.labs.sctp import sctp_sendmsg
 from rawlab.model.calls import Calls, Sync

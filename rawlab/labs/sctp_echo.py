@@ -7,6 +7,7 @@ from rawlab.model.constants import IPPROTO_SCTP, SOCK_STREAM, any_address
 from rawlab.model.lab import Options
 
 PORT = 7
+LONGEST = 1 << 20
 
 
 def server(c: Calls, lab: Options, sync: Sync) -> None:
@@ -16,7 +17,7 @@ def server(c: Calls, lab: Options, sync: Sync) -> None:
     sync.post("the server listens")
     for _ in range(lab.clients):
         connfd, _ = c.accept(listenfd)
-        while message := c.read(connfd, 65536):
+        while message := c.read(connfd, LONGEST):
             c.write(connfd, message)
         c.close(connfd)
     c.close(listenfd)
@@ -29,5 +30,5 @@ def client(c: Calls, lab: Options, sync: Sync) -> None:
         c.connect(sockfd, lab.server)
         for message in lab.messages:
             c.write(sockfd, message)
-            c.read(sockfd, 65536)
+            c.read(sockfd, LONGEST)
         c.close(sockfd)

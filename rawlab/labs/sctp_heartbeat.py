@@ -1,6 +1,5 @@
-"""HEARTBEAT asks an idle path whether it is alive. See that setsockopt asks for one at once (SPP_HB_DEMAND) and then
-for one after each interval of silence, that no call of either program sends them, and that each is answered with its
-own octets."""
+"""HEARTBEAT asks an idle path whether it is alive. See setsockopt ask for one at once (SPP_HB_DEMAND), then one go
+after each interval of silence, which no call of either program sends, and each answered with its own octets."""
 
 from rawlab.labs.sctp import heartbeats, hurry
 from rawlab.model.calls import Calls, Sync

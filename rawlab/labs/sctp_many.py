@@ -7,6 +7,7 @@ from rawlab.model.constants import IPPROTO_SCTP, SOCK_SEQPACKET, any_address
 from rawlab.model.lab import Options
 
 PORT = 7
+LONGEST = 1 << 20
 LEAST = 2
 
 
@@ -17,7 +18,7 @@ def server(c: Calls, lab: Options, sync: Sync) -> None:
     c.listen(sockfd, 10)
     sync.post("the server listens")
     for _ in range(max(lab.clients, LEAST) * len(lab.messages)):
-        message, _, info, _ = sctp_recvmsg(c, sockfd, 65536)
+        message, _, info, _ = sctp_recvmsg(c, sockfd, LONGEST)
         sctp_sendmsg(c, sockfd, message, info.assoc_id)
     sync.wait("the clients have closed")
     c.close(sockfd)
@@ -29,7 +30,7 @@ def client(c: Calls, lab: Options, sync: Sync) -> None:
     for message in lab.messages:
         for sockfd in sockets:
             sctp_sendmsg(c, sockfd, message, lab.server)
-            sctp_recvmsg(c, sockfd, 65536)
+            sctp_recvmsg(c, sockfd, LONGEST)
     for sockfd in sockets:
         c.close(sockfd)
     c.nanosleep(0.05)

@@ -1,6 +1,6 @@
 """An association over two paths survives the loss of one. See INIT name both addresses, HEARTBEAT verify the second,
-the wire of the first cut after one message, the next sent again by the other path (failover), and all go there from
-then on."""
+the first wire cut after one message, the next sent again by the other path, and, when the first is found dead, all go
+there."""
 
 from rawlab.labs.sctp import heartbeats, hurry, sctp_bindx
 from rawlab.model.address import Endpoint

@@ -1,5 +1,5 @@
-"""Nobody listens: ABORT answers INIT, and connect fails with ECONNREFUSED. See that the ABORT carries the tag of the
-INIT, by which the client knows that who sent it had seen the INIT."""
+"""Nobody listens: ABORT answers INIT, and connect fails with ECONNREFUSED. See the ABORT carry the tag of the INIT, by
+which the client knows that who sent it had seen the INIT."""
 
 from rawlab.model.calls import Calls, Sync
 from rawlab.model.constants import IPPROTO_SCTP, SOCK_STREAM

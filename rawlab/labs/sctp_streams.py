@@ -8,6 +8,7 @@ from rawlab.model.faults import Drop
 from rawlab.model.lab import Options
 
 PORT = 7
+DELAY_MS = 30
 FAULTS = (Drop(way="client>", protocol="tcp", data=True), Drop(way="client>", chunk="DATA", stream=1))
 
 
@@ -37,4 +38,3 @@ def client(c: Calls, lab: Options, sync: Sync) -> None:
     c.connect(sockfd, lab.server)
     for stream, message in ((1, b"first, lost"), (2, b"second"), (1, b"third")):
         sctp_sendmsg(c, sockfd, message, stream=stream)
-    c.close(sockfd)

@@ -7,15 +7,18 @@ to the same bases, but signed: what is acknowledged before any data came is -1.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from ipaddress import ip_address
 from itertools import groupby
 
 from rawlab.model.sctp import (
+    ABORT,
     SctpChunk,
     SctpData,
     SctpError,
     SctpForwardTsn,
     SctpInit,
     SctpPacket,
+    SctpParameter,
     SctpParameters,
     SctpSack,
     SctpShutdown,
@@ -24,6 +27,8 @@ from rawlab.model.serial import Serial
 from rawlab.wire import symbols
 from rawlab.wire.sctp_words import Base, data_flags, opaque, reflected
 
+_IPV4, _IPV6 = 5, 6  # parameters
+_USER_INITIATED = 12  # a cause
 SOME = 4
 "gaps, duplicates or streams that brief_sctp() gives before it says '…'"
 
@@ -37,6 +42,8 @@ def brief_sctp(packet: SctpPacket, seq_base: Base, ack_base: Base) -> str:
             texts.append(_brief_row([chunk for chunk in chunks if isinstance(chunk, SctpData)], seq_base))
         else:
             texts += [_brief(chunk, seq_base, ack_base, len(packet.chunks) == 1) for chunk in chunks]
+    if texts and packet.chunks[0].type == ABORT:  # the tag tells what it answers: an INIT's own, or the peer's
+        texts[0] = texts[0].replace("]", f"] tag {packet.verification_tag:08x}", 1)
     if packet.malformed or not texts:
         texts.append(f"[{packet.malformed or 'SCTP: no chunk'}]")
     return " ".join(texts)
@@ -58,7 +65,9 @@ def _brief(chunk: SctpChunk, seq_base: Base, ack_base: Base, alone: bool) -> str
             return ", ".join([*parts, f"len {chunk.size}"])
         case SctpInit():
             streams = f"streams {chunk.outbound_streams}/{chunk.inbound_streams}"
-            return f"[{name}] tag {chunk.initiate_tag:08x}, {streams}"
+            found = _addresses(chunk)
+            more = f", addresses {_some(found)}" if len(found) > 1 else ""
+            return f"[{name}] tag {chunk.initiate_tag:08x}, {streams}{more}"
         case SctpSack(cumulative_tsn=cumulative):
             parts = [f"[{name}] ack {_near(cumulative, ack_base)}"]
             if chunk.gaps:
@@ -72,7 +81,7 @@ def _brief(chunk: SctpChunk, seq_base: Base, ack_base: Base, alone: bool) -> str
         case SctpForwardTsn():
             return f"[{name}] TSN {_near(chunk.cumulative_tsn, seq_base)}"
         case SctpError():
-            causes = ", ".join(symbols.sctp_cause(cause.type) for cause in chunk.causes)
+            causes = ", ".join(_cause(cause) for cause in chunk.causes)
             return f"[{name}{' T' if reflected(chunk) else ''}] {causes}".rstrip()
         case SctpParameters() if not opaque(chunk):
             serial = "" if chunk.serial is None else f"seq {chunk.serial}: "
@@ -80,6 +89,19 @@ def _brief(chunk: SctpChunk, seq_base: Base, ack_base: Base, alone: bool) -> str
             return f"[{name}] {serial}{names}".rstrip()
         case _:
             return f"[{name}{' T' if reflected(chunk) else ''}]"
+
+
+def _addresses(chunk: SctpInit) -> list[str]:
+    """Those that it names (section 3.3.2.1)."""
+    kinds = {_IPV4: 4, _IPV6: 16}
+    named = (each.value for each in chunk.parameters if kinds.get(each.type) == len(each.value))
+    return [str(ip_address(value)) for value in named]
+
+
+def _cause(cause: SctpParameter) -> str:
+    """Its name; of a user's ABORT also the reason that the user gave."""
+    name = symbols.sctp_cause(cause.type)
+    return f"{name} {ascii(cause.value)[1:]}" if cause.type == _USER_INITIATED and cause.value else name
 
 
 def _brief_row(chunks: Sequence[SctpData], seq_base: Base) -> str:

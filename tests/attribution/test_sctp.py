@@ -119,8 +119,8 @@ def test_close_ends_in_three_steps_and_neither_side_may_send_any_more() -> None:
         p5  client>  410      SHUTDOWN -1                       | call c7                             | SHUTDOWN-SENT ESTABLISHED
         p6  server>  440      SHUTDOWN-ACK                      | kernel p5 ~ no close is needed      | SHUTDOWN-SENT SHUTDOWN-ACK-SENT
         p7  client>  470      SHUTDOWN-COMPLETE                 | kernel p6                           | CLOSED SHUTDOWN-ACK-SENT
-        c8  server   500      read(4, "", 4096) = 0             | waited p5 ~ the association is over | CLOSED CLOSED
-        c9  server   510      close(4) = 0                      | nothing ~ the peer had ended the association
+        c8  server   500      read(4, "", 4096) = 0             | waited p5 ~ no message will come any more | CLOSED CLOSED
+        c9  server   510      close(4) = 0                      | nothing ~ the peer had ended the association (packet 5)
         """
     )
 
@@ -222,7 +222,7 @@ def test_heartbeats_are_the_timers_and_are_answered() -> None:
         p4  server>  200      COOKIE-ACK
         p5  client>  400      from 10.0.1.1 to 10.0.1.2: HEARTBEAT      | kernel ~ path verification
         p6  server>  430      from 10.0.1.2 to 10.0.1.1: HEARTBEAT-ACK  | kernel p5 ~ answers HEARTBEAT (packet 5)
-        p7  client>  30000400 HEARTBEAT                                 | kernel ~ nothing was sent to 10.0.0.2 for a while
+        p7  client>  30000400 HEARTBEAT                                 | kernel ~ heartbeat timer: is the path to 10.0.0.2 alive?
         p8  server>  30000430 HEARTBEAT-ACK                             | kernel p7
         c6  client   30000500 write(3, "x", 1) = 1                      | sent p9
         p9  client>  30000510 from 10.0.1.1 to 10.0.1.2: DATA BE tsn 0 "x"  | call c6[0:1] | ESTABLISHED ESTABLISHED

@@ -71,7 +71,7 @@ class Line:
         """Whether a call or packet is what the line says."""
         if "win " not in self.what:
             text = re.sub(r", win \d+", "", text)
-        return _fits(self.what, text if "tag " in self.what else re.sub(r"tag [0-9a-f]{8}, ", "", text))
+        return _fits(self.what, text if "tag " in self.what else re.sub(r" tag [0-9a-f]{8},?", "", text))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,15 +57,15 @@ def test_lines(names: list[str], line: str) -> None:
 
 
 BRIEF = [
-    (["INIT"], "[INIT] tag 1a2b3c4d, streams 10/65535"),
+    (["INIT"], "[INIT] tag 1a2b3c4d, streams 10/65535, addresses 10.0.0.1 fd00::1"),
     (["DATA"], "[DATA BE] TSN 0, sid 1, ssn 2, len 5"),
     (["DATA, unordered"], "[DATA IUBE] TSN 9, sid 0, ppid 1000, len 4"),
     (["I-DATA, end"], "[I-DATA E] TSN 10, sid 1, mid 70000, fsn 1, len 5"),
     (["SACK"], "[SACK] ack -1, win 0"),
     (["SACK, gaps"], "[SACK] ack -7, gaps -5--4 -2, dups -4 -6, win 1000"),
     (["SHUTDOWN"], "[SHUTDOWN] ack 4"),
-    (["ABORT"], "[ABORT] User-Initiated Abort"),
-    (["ABORT, reflected"], "[ABORT T]"),
+    (["ABORT"], "[ABORT] tag 00000009 User-Initiated Abort 'enough'"),
+    (["ABORT, reflected"], "[ABORT T] tag 00000009"),
     (["ERROR"], "[ERROR] Stale Cookie, Invalid Stream Identifier"),
     (["HEARTBEAT ACK"], "[HEARTBEAT ACK]"),
     (["RE-CONFIG"], "[RE-CONFIG] Outgoing SSN Reset Request"),

@@ -170,7 +170,9 @@ class Socket:
     def _own(self, association: Association) -> None:
         self.associations[association.id] = association
         if self.options.hb_interval_ms is not None:
-            association.set_heartbeat(self.options.hb_interval_ms * 1_000_000)
+            interval = self.options.hb_interval_ms * 1_000_000
+            association.set_heartbeat(interval)
+            association.settings = replace(association.settings, hb_interval=interval)  # and of paths yet to be told
         self._name_after(association)
 
     def _name_after(self, association: Association) -> None:
