@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 
 from rawlab import __version__
 from rawlab.errors import UsageError
@@ -16,6 +17,8 @@ _EPILOG = """\
 examples:
   sudo rawlab capture tcp-echo          a TCP echo between two private hosts: its packets, tied to its calls
   rawlab capture tcp-echo -o echo.pcapng --message hello --message again
+  rawlab craft 'IP()/TCP(dport=7,flags="S")' --against tcp-echo
+                                        a SYN by hand, each field shown, and what the server answers
   rawlab replay echo.pcapng             the same tables again, no privilege needed
   rawlab replay echo.pcapng --format json | jq '.packets[].cause.reason'
   rawlab explain accept                 what a call does, in the kernel and on the wire
@@ -45,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     )
     whole.add_argument("--version", action="version", version=f"rawlab {__version__}")
     commands = whole.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
-    for add in (_add_list, _add_capture, _add_replay, _add_explain, _add_doctor, _add_completion):
+    for add in (_add_list, _add_capture, _add_craft, _add_replay, _add_explain, _add_doctor, _add_completion):
         add(commands)
     return whole
 
@@ -128,6 +131,73 @@ def _add_capture(commands: Any) -> None:
     command.set_defaults(command="capture")
 
 
+_CRAFT = """\
+Makes packets by hand, shows them field by field, sends them from the client's host of a private network to the
+server's, and tells what each brought about.
+
+a packet is described in scapy's notation, or in tcpdump's; nothing in it is evaluated:
+  'IP()/TCP(dport=7, flags="S")/"hello"'     what is left out is filled in: addresses, ports, lengths, checksums
+  'IPv6()/ICMPv6EchoRequest(data="x")'       or Ether(…), ARP(…), UDP(…), SCTP(…), DNS(…), … as scapy names them
+  'IP()/UDP(dport=[7, 9])'                   a list, or a range as (7, 9): several packets
+  'IP 10.0.0.1.40000 > 10.0.0.2.7: Flags [S], seq 0, win 64240, length 0'
+"""
+
+
+def _add_craft(commands: Any) -> None:
+    command = commands.add_parser(
+        "craft",
+        help="make packets by hand, send them inside a lab, see what answers",
+        description=_CRAFT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("descriptions", metavar="DESCRIPTION", nargs="*", help="a packet, in quotes")
+    command.add_argument(
+        "-o", "--output", metavar="FILE", help="a new file; - for standard output (default: craft.pcapng here)"
+    )
+    command.add_argument("--force", action="store_true", help="replace FILE if it exists")
+    group = command.add_argument_group("what is made")
+    group.add_argument(
+        "--from",
+        dest="source",
+        metavar="FILE:N",
+        help="a captured packet: record N of the file, as Wireshark counts; FILE:pN, packet N of rawlab's table",
+    )
+    group.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="settings",
+        metavar="LAYER.FIELD=VALUE",
+        help="a field anew, as ip.ttl=1, tcp.flags=SA; may be given several times",
+    )
+    group.add_argument(
+        "--keep",
+        action="append",
+        default=[],
+        dest="keep_fields",
+        metavar="LAYER.FIELD",
+        help="with --from: this checksum or length stays as it was captured, right or wrong",
+    )
+    group.add_argument("--show", action="store_true", help="only show them; nothing is sent, no privilege needed")
+    group = command.add_argument_group("how they are sent")
+    group.add_argument("--against", metavar="LAB", help="run that lab's server at the other end (default: none)")
+    group.add_argument("--count", type=_number(1, 10_000), metavar="N", help="all of it N times (default: 1)")
+    group.add_argument(
+        "--rate", type=_number(1, 1_000), metavar="PPS", help="packets a second (default: 100)"
+    )
+    group.add_argument(
+        "--wait",
+        type=_seconds,
+        default=0.3,
+        metavar="SECONDS",
+        help="no answer is waited for any more when so long none came (default: 0.3)",
+    )
+    group.add_argument("--interface", metavar="NAME", help="outside of any lab, on this interface; needs root")
+    group.add_argument("--outside", action="store_true", help="with --interface, --count and --rate: yes, outside")
+    _add_table_options(command)
+    command.set_defaults(command="craft", lab="craft")
+
+
 def _add_replay(commands: Any) -> None:
     command = commands.add_parser("replay", help="the tables of a saved capture; no privilege needed")
     command.add_argument("file", metavar="FILE", help="a pcapng or pcap file; - for standard input")
@@ -164,6 +234,12 @@ def _number(low: int, high: int) -> Callable[[str], int]:
         return int(text)
 
     return number
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"\d{1,2}(\.\d{1,3})?", text, re.ASCII) or float(text) > 60:
+        raise argparse.ArgumentTypeError(f"seconds from 0 to 60 expected, {text!r} came")
+    return float(text)
 
 
 def _message(text: str) -> bytes:

@@ -19,11 +19,11 @@ from rawlab.errors import Damaged, FormatError, LabError, OutputError, RawlabErr
 
 TYPE_CHECKING = False  # as typing's, whose import alone takes as long as the rest
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from rawlab.api import Story
-    from rawlab.live.session import Outcome, Request, Session
+    from rawlab.live.session import Outcome, Request
 
 
 _MOST_ROWS = 1000  # on a terminal, unless --full
@@ -201,9 +201,20 @@ def _capture_one(arguments: argparse.Namespace) -> int:
         if arguments.output == "-" and sys.stdout.isatty():
             raise UsageError("-o -: a capture is no text for a terminal; send it to a file or a pipe")
         privilege.drop("." if arguments.output in (None, "-") else os.path.dirname(arguments.output) or ".")
-        return _run(session, request, arguments)
+
+        def say(what: str) -> None:
+            print(f"rawlab: {what}", file=sys.stderr)
+
+        return _perform(lambda descriptor: session.run(request, descriptor, __version__, say), arguments)
     finally:
         session.close()
+
+
+def _craft(arguments: argparse.Namespace) -> int:
+    from rawlab import crafting
+
+    _check_format(arguments)
+    return crafting.craft(arguments, _read_input, _perform)
 
 
 def _output(arguments: argparse.Namespace) -> tuple[Path | None, int]:
@@ -220,13 +231,18 @@ def _output(arguments: argparse.Namespace) -> tuple[Path | None, int]:
     return path, store.create(path, force=arguments.force)
 
 
-def _run(session: Session, request: Request, arguments: argparse.Namespace) -> int:
+def _perform(
+    run: Callable[[int], Outcome],
+    arguments: argparse.Namespace,
+    tell: Callable[[Story], None] = lambda story: None,
+) -> int:
+    """Runs, saves, shows, tells what else there is to say, and judges."""
     from rawlab import store
     from rawlab.api import explain
 
     path, descriptor = _output(arguments)  # after the imports: a run killed before its first block leaves no file
     try:
-        outcome = session.run(request, descriptor, __version__, lambda what: print(f"rawlab: {what}", file=sys.stderr))
+        outcome = run(descriptor)
     finally:
         store.discard_empty(path, descriptor)
     name = str(path or "standard output")
@@ -238,6 +254,7 @@ def _run(session: Session, request: Request, arguments: argparse.Namespace) -> i
     story = explain(captured)
     if path is not None:
         _show(story, arguments)
+        tell(story)
         sys.stdout.flush()
         print(f"rawlab: the capture is in {path}", file=sys.stderr)
     return _verdict(story, outcome, name, arguments)
@@ -359,34 +376,16 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 
 def _completion(arguments: argparse.Namespace) -> int:
-    import shtab
+    from rawlab import completion
 
-    whole = parser()
-    _offer(whole)
-    print(shtab.complete(whole, shell=arguments.shell))
+    print(completion.script(parser(), arguments.shell))
     return 0
-
-
-def _offer(whole: argparse.ArgumentParser) -> None:
-    """Tells the parser what a shell may offer for each word: labs, topics, formats, files."""
-    import shtab
-
-    from rawlab import labs, topics
-    from rawlab.views import FORMATS
-
-    words = {"lab": labs.NAMES, "what": topics.NAMES, "format": FORMATS}
-    commands = next(action.choices for action in whole._actions if isinstance(action.choices, dict))
-    for command in commands.values():
-        for action in command._actions:
-            if action.dest in words:
-                action.choices = words[action.dest]
-            elif action.dest in ("file", "output"):
-                action.complete = shtab.FILE
 
 
 _COMMANDS = {
     "list": _list,
     "capture": _capture,
+    "craft": _craft,
     "replay": _replay,
     "explain": _explain,
     "doctor": _doctor,

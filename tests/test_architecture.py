@@ -62,7 +62,9 @@ ROOMS = {
     "api": Room(rawlab=ALL, impure=True),
     "topics": Room(),
     "arguments": Room(rawlab="__version__ errors"),
-    "cli": Room(rawlab=f"arguments {ALL}", pypi="shtab tabulate wcwidth", impure=True),
+    "crafting": Room(rawlab=ALL, impure=True),
+    "completion": Room(rawlab="labs topics views", pypi="shtab"),
+    "cli": Room(rawlab=f"arguments crafting completion {ALL}", pypi="tabulate wcwidth", impure=True),
     "__main__": Room(rawlab="cli", impure=True),
     "__init__": Room(rawlab="api", stdlib="__future__ typing", lazy=True),
 }
@@ -72,6 +74,7 @@ LEAVE = {
     "labs/__init__.py": "importlib",
     "views/__init__.py": "importlib",
     "topics/__init__.py": "importlib",
+    "wire/checks.py": "crc32c",
     "wire/craft.py": "scapy",
     "wire/fields.py": "scapy",
     "wire/sctp.py": "crc32c",
@@ -190,7 +193,7 @@ def test_every_import_is_in_the_table() -> None:
     assert not broken, "\n" + "\n".join(broken)
 
 
-KERNEL = "is pure: the kernel, files, the clock and processes belong to live, store, api, cli and __main__."
+KERNEL = "is pure: the kernel, files, the clock and processes belong to live, store, api, crafting, cli and __main__."
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ later call that reports it.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -200,7 +201,7 @@ def _reason(datagram: Datagram, part: Draft, n: int, call: Call, socket: Socket,
 
 
 def _tie_icmp(draft: Draft, message: IcmpMessage, drafts: Sequence[Draft]) -> None:
-    earlier = [other for other in drafts if other.at_ns < draft.at_ns]
+    earlier = drafts[: bisect_left(drafts, draft.at_ns, key=lambda other: other.at_ns)]
     if message.quoted is not None:
         provoking = next((other for other in reversed(earlier) if quotes(message, other)), None)
         why = _WHY.get((message.version, message.type, message.code), f"ICMP {message.type}/{message.code}")

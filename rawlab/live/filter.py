@@ -9,10 +9,13 @@ On loopback a lab shares the wire with everyone, and captures its own port only:
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
+from ipaddress import ip_address
 
-# Opcodes: load half-word or byte at an offset, X-relative half-word, X = 4 * (IP header length), jumps, return.
-_LDH, _LDB, _LDH_X, _LDX_IHL, _JEQ, _JSET, _RET = 0x28, 0x30, 0x48, 0xB1, 0x15, 0x45, 0x06
+# Opcodes: load word, half-word or byte at an offset, X-relative half-word, X = 4 * (IP header length), jumps, return.
+_LD, _LDH, _LDB, _LDH_X, _LDX_IHL, _JEQ, _JSET, _RET = 0x20, 0x28, 0x30, 0x48, 0xB1, 0x15, 0x45, 0x06
 _KEEP, _DROP = "keep", "drop"
+_MOST_ADDRESSES = 8  # a jump passes over 255 steps at the most
 _Step = tuple[str, int, int, str, str]
 "(label, opcode, operand, where if true, where if false); an empty label's step is reached from the one before"
 
@@ -58,6 +61,32 @@ def protocol_program(version: int, protocol: int) -> bytes:
         (_KEEP, _RET, 0x40000, "", ""),
         (_DROP, _RET, 0, "", ""),
     ]
+    return _assemble(steps)
+
+
+def hosts_program(addresses: Sequence[str]) -> bytes:
+    """Keeps IP packets from or to these addresses, ICMP, ICMPv6, ARP, and what is no IP, of Ethernet frames."""
+    packed = [ip_address(address).packed for address in addresses][:_MOST_ADDRESSES]
+    steps: list[_Step] = [
+        ("", _LDH, 12, "", ""),
+        ("", _JEQ, 0x0800, "ipv4", ""),
+        ("", _JEQ, 0x86DD, "ipv6", _KEEP),
+        ("ipv4", _LDB, 23, "", ""),
+        ("", _JEQ, 1, _KEEP, ""),
+    ]
+    for place in (26, 30):
+        steps.append(("", _LD, place, "", ""))
+        steps += [("", _JEQ, int.from_bytes(address, "big"), _KEEP, "") for address in packed if len(address) == 4]
+    steps += [("", _RET, 0, "", ""), ("ipv6", _LDB, 20, "", ""), ("", _JEQ, 58, _KEEP, "")]
+    for place in (22, 38):
+        for address in (address for address in packed if len(address) == 16):
+            after = f"after {place} {address.hex()}"
+            for word in range(0, 16, 4):
+                steps.append(("", _LD, place + word, "", ""))
+                value = int.from_bytes(address[word : word + 4], "big")
+                steps.append(("", _JEQ, value, _KEEP if word == 12 else "", after))
+            steps.append((after, _LDB, 20, "", ""))
+    steps += [(_DROP, _RET, 0, "", ""), (_KEEP, _RET, 0x40000, "", "")]
     return _assemble(steps)
 
 

@@ -23,6 +23,10 @@ from typing import Any, NoReturn
 from rawlab.errors import LabError, OutputError, PermissionMissing, RawlabError
 from rawlab.live import libc
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from rawlab.live.run import Run
+
 _LAST_SECONDS = 3  # how long a stage whose rawlab is gone may still write
 
 
@@ -82,10 +86,8 @@ def _enter(*, private: bool) -> None:
 
 def _act(control: socket.socket, request: dict[str, Any], descriptor: int) -> NoReturn:
     """The stage: one run, then the end."""
-    from rawlab.live.run import Run
-
     try:
-        done = Run(control, request, descriptor).perform()
+        done = _kind_of_run(request)(control, request, descriptor).perform()
         _tell(control, {"done": done})
     except RawlabError as error:
         _tell(control, {"error": str(error), "code": error.exit_code})
@@ -102,6 +104,17 @@ def _act(control: socket.socket, request: dict[str, Any], descriptor: int) -> No
         )
     finally:
         os._exit(0)
+
+
+def _kind_of_run(request: dict[str, Any]) -> type[Run]:
+    """A lab's, or that of packets made by hand."""
+    if "craft" in request:
+        from rawlab.live.craft_run import CraftRun
+
+        return CraftRun
+    from rawlab.live.run import Run
+
+    return Run
 
 
 def _guard(control: socket.socket, stage: int) -> NoReturn:

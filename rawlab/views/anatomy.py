@@ -34,7 +34,7 @@ def packet(story: Story, n: int) -> str:
             "",
             tabulate(rows, ("octets", "layer", "written by"), disable_numparse=True),
             "",
-            tabulate(list(_field_rows(layers)), ("octet", "bits", "field", "value"), disable_numparse=True),
+            tabulate(list(field_rows(layers)), ("octet", "bits", "field", "value"), disable_numparse=True),
         )
     )
 
@@ -99,13 +99,16 @@ def _raw_start(told: Packet, story: Story) -> int | None:
     n = told.cause.bytes[0][0]
     call, ip = story.calls[n - 1].call, told.facts.ip
     made = next((each.call for each in story.calls if each.call.new_socket == call.socket), None)
+    if made is not None and dict(made.args).get("domain") == "AF_PACKET":
+        return 0
     if ip is None or made is None or "SOCK_RAW" not in str(dict(made.args).get("type")):
         return None
     includes_header = dict(made.args).get("protocol") == "IPPROTO_RAW"
     return ip.payload[1] - ip.length if includes_header else ip.payload[0]
 
 
-def _field_rows(layers: tuple[Layer, ...]) -> Iterator[tuple[str, str, str, str]]:
+def field_rows(layers: tuple[Layer, ...]) -> Iterator[tuple[str, str, str, str]]:
+    """Each layer's name, then its fields: octet, bits, field, value."""
     for layer in layers:
         yield "", "", _NAMES.get(layer.name, layer.name), ""
         for field in layer.fields:

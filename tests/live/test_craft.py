@@ -1,0 +1,333 @@
+"""`rawlab craft` with real kernels: what is made is sent as it was shown, what answers is tied to it, and nothing
+leaves the lab."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rawlab.api import load
+from rawlab.arguments import parser
+from rawlab.model.craft import MOST_A_SECOND, MOST_PACKETS
+from rawlab.wire.checks import checks
+from tests.live import runs
+
+SYN = 'IP()/TCP(dport=7, flags="S", seq=1000)'
+
+
+def crafted(folder: Path, *arguments: str, **more: Any) -> dict[str, Any]:
+    """The story of `craft ARGUMENTS`, which must succeed and write a whole file."""
+    runs.need_networks()
+    words = ("craft", *arguments, "--format", "json", "-o", "a.pcapng", "--force")
+    done = runs.rawlab(*words, folder=folder, **more)
+    assert done.code == 0, done.err
+    assert load(folder / "a.pcapng").timeline.complete
+    return done.story
+
+
+def seen(story: dict[str, Any]) -> list[tuple[str, str]]:
+    """(sender, words) of each packet, but for the neighbours' questions and answers."""
+    packets = [(packet["from"], packet["text"]) for packet in story["packets"]]
+    return [(sender, words) for sender, words in packets if "ARP" not in words and "neighbor" not in words]
+
+
+def why(story: dict[str, Any], words: str) -> str:
+    """Why the packet of these words exists."""
+    return next(str(packet["cause"]["reason"]) for packet in story["packets"] if words in packet["text"])
+
+
+def shown(folder: Path, *arguments: str) -> str:
+    """What `craft ARGUMENTS` prints."""
+    runs.need_networks()
+    done = runs.rawlab("craft", *arguments, "-o", "a.pcapng", "--force", folder=folder)
+    assert done.code == 0, done.err
+    return done.out
+
+
+def test_a_syn_to_a_closed_port(folder: Path) -> None:
+    """The SYN is the call's, octet for octet; the server's kernel refuses it, and says which packet it refuses."""
+    story = crafted(folder, SYN)
+    assert [sender for sender, _ in seen(story)] == ["client", "server"]
+    assert "sendto (call 2) wrote" in why(story, "[S]")
+    assert "no socket listens on port 7: the kernel refuses SYN (packet 3)" in why(story, "[R.]")
+
+
+def test_a_syn_against_a_server(folder: Path) -> None:
+    """SYN-ACK for the listening socket; and the RST of the client's own kernel, which had asked for nothing."""
+    story = crafted(folder, SYN, "--against", "tcp-echo")
+    assert [sender for sender, _ in seen(story)] == ["client", "server", "client"]
+    assert "for the listening socket (listen, call 3)" in why(story, "[S.]")
+    assert "no socket asked for SYN-ACK" in why(story, "[R]")
+    assert story["packets"][2]["cause"]["calls"] == [call["n"] for call in story["calls"] if call["call"] == "sendto"]
+
+
+def test_the_labs_port_is_the_default(folder: Path) -> None:
+    """Against a lab, a packet that names no port is for that lab's server."""
+    story = crafted(folder, "IPv6()/TCP(flags='S')", "--against", "tcp-echo")
+    assert "[S.]" in seen(story)[1][1]
+
+
+def test_a_process_answers(folder: Path) -> None:
+    """A datagram that the server's program echoes: its answer is told, and what the client's kernel says to it."""
+    out = shown(folder, 'IP()/UDP()/"hi"', "--against", "udp-echo")
+    last = out.rstrip().splitlines()[-1]
+    assert last.startswith("p3 UDP, len 2: answered by p4 UDP, len 2; p4 by p5 ICMP 10.0.0.1 udp port 40000 unreach")
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "reason"),
+    [
+        ('IP()/UDP(dport=9)/"x"', "ICMP 10.0.0.2 udp port 9 unreachable", "no socket has that UDP port"),
+        ('IP()/ICMP(id=5)/"ping"', "ICMP echo reply, id 5", "the kernel answers packet"),
+        ("IP(proto=200)/'x'", "ICMP 10.0.0.2 protocol 200 unreachable", "speaks that IP protocol"),
+        ('IPv6()/ICMPv6EchoRequest(id=5, data="x")', "ICMP6, echo reply, id 5", "the kernel answers packet"),
+        ("IPv6()/UDP(dport=9)/'x'", "unreachable port", "no socket has that UDP port"),
+        ("Ether()/ARP()", "ARP, Reply 10.0.0.2 is-at 02:00:00:00:00:02", "answers packet 1"),
+    ],
+)
+def test_kernels_answer(folder: Path, text: str, answer: str, reason: str) -> None:
+    """Each protocol's own answer, tied to the packet that provoked it."""
+    story = crafted(folder, text)
+    mine = next(packet["n"] for packet in story["packets"] if packet["cause"]["kind"] == "call")
+    reply = next(packet for packet in story["packets"] if answer in packet["text"])
+    assert reason in reply["cause"]["reason"]
+    assert reply["cause"]["packets"] == [mine]
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ('IP()/TCP(dport=7, flags="S", chksum=1)', "TCP checksum"),
+        ("IP(chksum=1)/ICMP()", "IP header checksum"),
+        ("IP(len=99)/ICMP()", "IP total length"),
+        ("IP()/UDP(len=99)/'x'", "UDP length"),
+    ],
+)
+def test_what_is_meant_to_be_wrong_is_sent_wrong(folder: Path, text: str, wrong: str) -> None:
+    """It arrives as wrong as it was made, nobody answers, and the output says so before and after."""
+    out = shown(folder, text)
+    assert f"wrong on the wire: {wrong} is " in out
+    last = out.rstrip().splitlines()[-1]
+    assert "no answer came" in last
+    assert f"{wrong} wrong: " in last
+    (packet,) = [packet for packet in load(folder / "a.pcapng").packets if packet.cause.kind == "call"]
+    assert packet.arrived_ns is not None
+    assert wrong in [check.name for check in checks(packet.data, 1) if not check.right]
+
+
+def test_several_packets_in_order(folder: Path) -> None:
+    """Descriptions one after the other, the whole --count times, no faster than --rate."""
+    story = crafted(folder, "IP()/ICMP(seq=(1, 2))", 'IP()/UDP(dport=9)/"x"', "--count", "3", "--rate", "200")
+    mine = [words.partition(": ")[2] for sender, words in seen(story) if sender == "client"]
+    pings = [f"ICMP echo request, id 0, seq {n}, length 8" for n in (1, 2)]
+    assert mine == [*pings, "UDP, length 1"] * 3
+    sent = [call["entered_ns"] for call in story["calls"] if call["call"] == "sendto"]
+    assert sent[-1] - sent[0] > 8 / 200 * 0.9e9
+
+
+def test_a_captured_packet_sent_again(folder: Path) -> None:
+    """A frame of a capture, by the file's count or by the table's, with a field changed."""
+    first = crafted(folder, SYN)
+    number = next(packet for packet in first["packets"] if "[S]" in packet["text"])
+    (folder / "a.pcapng").rename(folder / "b.pcapng")
+    for which in (f"p{number['n']}", str(number["frames"][0])):
+        story = crafted(folder, "--from", f"b.pcapng:{which}", "--set", "tcp.dport=8", "--set", "ip.ttl=9")
+        assert "no socket listens on port 8" in why(story, "[R.]")
+
+
+def test_an_ordinary_user(folder: Path) -> None:
+    """In a user namespace: raw and packet sockets alike."""
+    runs.need_networks()
+    user = None
+    if not os.geteuid():
+        runs.need_root()
+        os.chown(folder, runs.NOBODY, runs.NOBODY)
+        user = runs.NOBODY
+    story = crafted(folder, SYN, "IP(chksum=1)/ICMP()", "--against", "tcp-echo", user=user)
+    assert "[S.]" in " ".join(words for _, words in seen(story))
+    assert "the whole frame is what send (call" in why(story, "ICMP echo request")
+
+
+def test_show_sends_nothing(folder: Path) -> None:
+    """--show needs no privilege, makes no file and no process, and prints every field with its place."""
+    user = None
+    if not os.geteuid():
+        runs.need_root()
+        user = runs.NOBODY
+    done = runs.rawlab("craft", SYN, "--show", folder=folder, user=user)
+    assert (done.code, done.err, os.listdir(folder)) == (0, "", [])
+    assert "36–37     TCP checksum        the pseudo-header (10.0.0.1, 10.0.0.2, protocol 6, length 20)" in done.out
+    assert "24       32      seq       1000" in done.out
+
+
+def test_nothing_is_evaluated(folder: Path) -> None:
+    """Code in a description is text."""
+    words = ["__import__('os').system('touch made')", "IP(dst=open('made', 'w'))", "IP()/TCP(dport=exec('1'))"]
+    for text in words:
+        done = runs.rawlab("craft", text, folder=folder)
+        assert done.code == 2
+        assert "at column" in done.says_one_line()
+        assert os.listdir(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ((), "one packet or more"),
+        (("IP()", "--from", "a:1"), "one packet or more"),
+        (("IP()/TPC()",), "nearest: TCP"),
+        (("IP()/TCP()", "--set", "tcp.dprt=7"), "nearest: dport"),
+        (("IP()/TCP()", "--set", "tcp.dport=70000"), "a number from 0 to 65535"),
+        (("IP()/TCP()", "IP()/UDP()", "--set", "icmp.id=7"), "no packet has a layer icmp"),
+        (("IP()/TCP()", "--keep", "ip.chksum"), "--from FILE:12"),
+        (("IP()/TCP()", "--against", "tcp-ecko"), "nearest: tcp-echo"),
+        (("IP()/TCP()", "--count", "10001"), "1 to 10000"),
+        (("IP()/TCP()", "--rate", "1001"), "1 to 1000"),
+        (("IP()/TCP()", "--wait", "-1"), "--wait"),
+        (("IP()/TCP()", "--wait", "61"), "0 to 60"),
+        (('IP(dst="10.0.0.0/28")/TCP()', "--count", "1000"), "10000 in all at most"),
+        (("IP()/TCP()", "--format", "jsn"), "json"),
+        (("--from", "a.pcapng"), "FILE:12"),
+        (("IP()", "--outside"), "name the interface"),
+        (("IP()", "--interface", "nosuch0"), "no such interface; there are: "),
+        (("IP()", "--interface", "lo"), "is outside the lab"),
+        (("IP()", "--interface", "lo", "--outside"), "--count N and --rate PPS"),
+        (("IP()", "--interface", "lo", "--outside", "--count", "1"), "--count N and --rate PPS"),
+    ],
+)
+def test_bad_words(folder: Path, words: tuple[str, ...], says: str) -> None:
+    """One line, exit code 2, and nothing is made or sent."""
+    done = runs.rawlab("craft", *words, folder=folder)
+    assert done.code == 2
+    assert says in done.says_one_line()
+    assert os.listdir(folder) == []
+
+
+def test_a_packet_that_is_not_in_the_file(folder: Path) -> None:
+    """The file's own numbers are told; a file that is none is 4."""
+    crafted(folder, SYN)
+    for which, says in (("p99", "p1 to p4"), ("9999", "numbers go from")):
+        done = runs.rawlab("craft", "--from", f"a.pcapng:{which}", folder=folder)
+        assert done.code == 2
+        assert says in done.says_one_line()
+    assert runs.rawlab("craft", "--from", "nosuch:1", folder=folder).code == 4
+
+
+def test_the_bounds_are_those_of_the_model() -> None:
+    """The words' bounds and the values' are the same."""
+    words = ["craft", "IP()", "--count", str(MOST_PACKETS), "--rate", str(MOST_A_SECOND)]
+    arguments = parser().parse_args(words)
+    assert (arguments.count, arguments.rate) == (MOST_PACKETS, MOST_A_SECOND)
+
+
+def test_tshark_reads_what_was_sent(folder: Path) -> None:
+    """tshark finds the packets whole, and no malformed one."""
+    runs.need("tshark")
+    crafted(folder, SYN, 'IP()/UDP(dport=53)/DNS(qd=DNSQR(qname="a.b"))', "Ether()/ARP()", "IPv6()/ICMPv6EchoRequest()")
+    asked = ["-T", "fields", "-e", "frame.protocols", "-e", "_ws.malformed"]
+    lines = runs.tshark(folder / "a.pcapng", "-Y", "frame", *asked)
+    for protocol in ("tcp", "dns", "arp", "icmpv6"):
+        assert any(protocol in line.split("\t")[0] for line in lines), protocol
+    assert not any(line.partition("\t")[2] for line in lines)
+
+
+# ---------------------------------------------------------------------------------------------- outside
+
+# A network for the test alone, with a way out by default, so that whatever leaves a lab would be counted.
+_OUT = """
+    echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6  # it would speak unasked
+    ip link add out type veth peer name there; ip link set out up; ip link set there up; ip link set lo up
+    ip addr add 192.168.9.1/24 dev out; ip route add default via 192.168.9.2; sleep 2
+    cat /proc/net/dev >before; "$@"; code=$?; cat /proc/net/dev >after; exit $code"""
+
+
+AWAY = (
+    'IP(dst="8.8.8.8")/UDP()/"x"',
+    'IP(src="192.168.9.1", dst="192.168.9.2")/ICMP()',
+    'IP(dst="255.255.255.255")/UDP()',
+    'IP(dst="127.0.0.1")/ICMP()',
+    'IPv6(dst="ff02::1")/ICMPv6EchoRequest()',
+    'Ether(dst="ff:ff:ff:ff:ff:ff")/IP(dst="192.168.9.255")/UDP()',
+    'Ether(dst="33:33:00:00:00:01")/"x"',
+)
+
+
+def test_nothing_leaves_the_lab(folder: Path) -> None:
+    """Whatever is described is sent in the lab, and arrives there; the network outside counts no frame."""
+    runs.need_root()
+    runs.need("ip")
+    story = crafted(folder, *AWAY, before=["unshare", "-n", "sh", "-c", _OUT, "sh"])
+    mine = [packet for packet in story["packets"] if packet["cause"]["kind"] == "call"]
+    assert len(mine) == len(AWAY)
+    assert not any(packet["lost"] for packet in mine)
+    told = (folder / "before").read_text()
+    assert "out:" in told
+    assert (folder / "after").read_text() == told
+
+
+@pytest.mark.parametrize("words", [[], ["--interface", "out"], ["--interface", "out", "--outside", "--count", "1"]])
+def test_outside_unless_all_is_said(folder: Path, words: list[str]) -> None:
+    """Without the interface, --outside, --count and --rate, nothing is sent there."""
+    runs.need_root()
+    runs.need("ip")
+    before = ["unshare", "-n", "sh", "-c", _OUT, "sh"]
+    words = ['IP(dst="192.168.9.2")/ICMP()', *words]
+    done = runs.rawlab("craft", *words, "--format", "json", folder=folder, before=before)
+    assert done.code == (2 if words[1:] else 0)
+    assert (folder / "after").read_text() == (folder / "before").read_text()
+
+
+def test_outside_when_all_is_said(folder: Path) -> None:
+    """So many frames on that interface, a warning before them, the answers tied to them; nothing of others' traffic."""
+    runs.need_root()
+    runs.need("ip")
+    script = """
+        echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
+        unshare -n sleep 60 & other=$!
+        ip link add out type veth peer name there; ip link set lo up
+        until ip link set there netns $other; do sleep 0.05; done
+        ip addr add 192.168.9.1/24 dev out; ip link set out up
+        nsenter -n -t $other ip addr add 192.168.9.2/24 dev there; nsenter -n -t $other ip link set there up
+        ip neigh add 192.168.9.3 lladdr 02:00:00:00:00:09 dev out
+        sleep 2; timeout 20 bash -c 'while sleep 0.01; do echo "of others" >/dev/udp/192.168.9.3/9; done' & others=$!
+        "$@"; code=$?; kill $others $other; exit $code"""
+    words = ['IP(dst="192.168.9.2")/ICMP()', "--interface", "out", "--outside", "--count", "3", "--rate", "50"]
+    before = ["unshare", "-n", "bash", "-c", script, "bash"]
+    done = runs.rawlab("craft", *words, "-o", "a.pcapng", "--format", "json", folder=folder, before=before)
+    assert done.code == 0, done.err
+    assert "warning: 3 packets, 50 a second, leave on out, which is outside of any lab" in done.err
+    packets = json.loads(done.out)["packets"]
+    requests = [packet["n"] for packet in packets if "echo request" in packet["text"]]
+    replies = [packet["cause"]["packets"] for packet in packets if "echo reply" in packet["text"]]
+    assert len(requests) == 3
+    assert not any("192.168.9.3" in packet["text"] for packet in packets)
+    assert replies == [[n] for n in requests]
+
+
+def test_outside_a_refused_packet(folder: Path) -> None:
+    """An interface that is down is told; what the kernel does not take is in the table, and the exit code is 7."""
+    runs.need_root()
+    runs.need("ip")
+    words = ['IPv6(src="fd00::1", dst="fd00::2")/ICMPv6EchoRequest()', "--count", "2", "--rate", "50"]
+    words += ["--interface", "lo", "--outside", "--format", "json"]
+    down = runs.rawlab("craft", *words, folder=folder, before=["unshare", "-n"])
+    assert (down.code, "lo: is down" in down.says_one_line()) == (2, True)
+    before = ["unshare", "-n", "sh", "-c", 'ip link set lo up; exec "$@"', "sh"]
+    done = runs.rawlab("craft", *words, folder=folder, before=before)
+    assert done.code == 7, done.err
+    assert "the kernel refused 2 of the packets (ENETUNREACH)" in done.err
+    assert [call["errno"] for call in done.story["calls"] if call["call"] == "sendto"] == ["ENETUNREACH"] * 2
+
+
+def test_outside_as_an_ordinary_user(folder: Path) -> None:
+    """Root's alone: 3."""
+    runs.need_root()
+    os.chown(folder, runs.NOBODY, runs.NOBODY)
+    words = ['IP(dst="127.0.0.1")/ICMP()', "--interface", "lo", "--outside", "--count", "1", "--rate", "1"]
+    done = runs.rawlab("craft", *words, folder=folder, user=runs.NOBODY)
+    assert done.code == 3
+    assert "root" in done.says_one_line()
