@@ -17,6 +17,14 @@ SECONDS = 110
 Inside = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests run side by side, those of a file stay in one process: a kernel is booted for all of them."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
+
+
 @pytest.fixture(scope="session")
 def inside() -> Inside:
     """Runs a shell's words inside, in the repository, and gives its end; skips where there is no such kernel."""
