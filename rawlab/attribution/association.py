@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from rawlab.attribution.conversation import Conversation
 from rawlab.attribution.lanes import SctpLane
 from rawlab.attribution.pairing import Draft
 from rawlab.attribution.sockets import NumberedCall, Socket
@@ -133,25 +134,10 @@ class SctpEnd:
         return self.arrived.end_from(0)
 
 
-@dataclass(slots=True, kw_only=True)
-class Association:
-    """Two ends; the first is the one that sent the first INIT (or the first packet seen)."""
+class Association(Conversation[SctpEnd]):
+    """An SCTP association: two ends, the first of which sent the first INIT."""
 
-    ends: tuple[SctpEnd, SctpEnd]
-    drafts: list[Draft] = field(default_factory=list)
-    seen_from_start: bool = True
-    "its first packet is an INIT"
-
-    def direction(self, draft: Draft) -> tuple[SctpEnd, SctpEnd]:
-        """(sender's end, receiver's end) of a packet."""
-        one, other = self.ends
-        return (one, other) if draft.forward else (other, one)
-
-    def states(self, at_ns: int) -> tuple[tuple[str, str | None], ...]:
-        """Each host's state at that time; None where the capture did not see how it began."""
-        if not self.seen_from_start:
-            return tuple((end.host, None) for end in self.ends)
-        return tuple((end.host, end.lane.at(at_ns).value) for end in self.ends)
+    __slots__ = ()
 
 
 def packet_of(draft: Draft) -> SctpPacket:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from rawlab.attribution.association import Association, SctpEnd
-from rawlab.attribution.connection import Connection, End, arrival_ns, segment_of
+from rawlab.attribution.connection import Connection, End, segment_of
 from rawlab.attribution.pairing import Draft
 from rawlab.attribution.sctp_messages import Receipt
 from rawlab.attribution.sockets import RECEIVERS, Socket
@@ -116,7 +116,7 @@ def _made_ready(connection: Connection, end: End, other: End, n: int, call: Call
         made += end.bringers(end.read.before(n) + 1, end.read.before(n) + 2)
     if "POLLERR" in events or "POLLHUP" in events:
         made = made or [draft for draft in connection.drafts if _is_reset_of(draft, other, connection)][:1]
-    return [draft for draft in made if arrival_ns(draft) <= (call.returned_ns or call.entered_ns)]
+    return [draft for draft in made if draft.arrival_ns <= (call.returned_ns or call.entered_ns)]
 
 
 def _handshake_end(connection: Connection, other: End) -> list[Draft]:

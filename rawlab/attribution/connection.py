@@ -10,6 +10,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from rawlab.attribution.conversation import Conversation
 from rawlab.attribution.lanes import TcpLane
 from rawlab.attribution.pairing import Draft
 from rawlab.attribution.sockets import RECEIVERS, SENDERS, NumberedCall, Ranges, Socket
@@ -115,36 +116,16 @@ def _over(spans: Sequence[tuple[int, int, Draft]], first: int, end: int) -> list
     return [draft for begin, stop, draft in spans[low:high] if stop > first]
 
 
-@dataclass(slots=True, kw_only=True)
-class Connection:
-    """Two ends; the first is the one that sent the first SYN (or the first packet seen)."""
+class Connection(Conversation[End]):
+    """A TCP connection: two ends, the first of which sent the first SYN."""
 
-    ends: tuple[End, End]
-    drafts: list[Draft] = field(default_factory=list)
-    seen_from_start: bool = True
-    "its first packet is a SYN"
-
-    def direction(self, draft: Draft) -> tuple[End, End]:
-        """(sender's end, receiver's end) of a packet."""
-        one, other = self.ends
-        return (one, other) if draft.forward else (other, one)
-
-    def states(self, at_ns: int) -> tuple[tuple[str, str | None], ...]:
-        """Each host's state at that time; None where the capture did not see how it began."""
-        if not self.seen_from_start:
-            return tuple((end.host, None) for end in self.ends)
-        return tuple((end.host, end.lane.at(at_ns).value) for end in self.ends)
+    __slots__ = ()
 
 
 def segment_of(draft: Draft) -> TcpSegment:
     """The packet's TCP header."""
     assert isinstance(draft.facts.transport, TcpSegment)
     return draft.facts.transport
-
-
-def arrival_ns(draft: Draft) -> int:
-    """When it arrived, or, seen where it left only, when that was."""
-    return draft.arrived_ns if draft.arrived_ns is not None else draft.at_ns
 
 
 def payload_of(draft: Draft) -> memoryview:

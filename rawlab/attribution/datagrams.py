@@ -60,7 +60,7 @@ class Datagram:
     @property
     def arrived_ns(self) -> int | None:
         """When its last part arrived; None if one was lost."""
-        times = [part.arrived_ns if part.arrived_ns is not None else part.at_ns for part in self.parts]
+        times = [part.arrival_ns for part in self.parts]
         return None if any(part.lost for part in self.parts) else max(times)
 
 
@@ -307,6 +307,6 @@ def _concerns(draft: Draft, socket: Socket, call: Call) -> bool:
     message = draft.facts.transport
     if not isinstance(message, IcmpMessage) or message.quoted is None or draft.receiver not in (None, socket.host):
         return False
-    if (draft.arrived_ns or draft.at_ns) > (call.returned_ns or 0):
+    if draft.arrival_ns > (call.returned_ns or 0):
         return False
     return socket.local is None or message.quoted.source_port in (None, socket.local.port)

@@ -53,6 +53,11 @@ class Draft:
         assert at is not None
         return at
 
+    @property
+    def arrival_ns(self) -> int:
+        """When it arrived, or, seen where it left only, when that was."""
+        return self.arrived_ns if self.arrived_ns is not None else self.at_ns
+
     def finished(self) -> Packet:
         """The packet, for good."""
         return Packet(

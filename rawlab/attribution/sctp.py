@@ -16,7 +16,6 @@ from ipaddress import ip_address
 
 from rawlab.attribution import sctp_messages
 from rawlab.attribution.association import Association, SctpEnd, chunk_of, data_chunks, packet_of
-from rawlab.attribution.connection import arrival_ns
 from rawlab.attribution.pairing import UNKNOWN, Draft
 from rawlab.attribution.sctp_rules import cause_of, closing_call
 from rawlab.attribution.sockets import SENDERS, NumberedCall, Sockets
@@ -194,7 +193,7 @@ def _moments(association: Association, stack: str) -> Iterator[tuple[int, int, i
         sender, receiver = association.direction(draft)
         yield draft.at_ns, 0, draft.n, partial(_depart, association, draft, sender, receiver, stack)
         if not draft.lost:
-            yield arrival_ns(draft), 1, draft.n, partial(_arrive, draft, sender, receiver)
+            yield draft.arrival_ns, 1, draft.n, partial(_arrive, draft, sender, receiver)
     for end in association.ends:
         if (closing := closing_call(end)) is not None and closing[1].returned_ns is not None:
             at_once = any(lingers_0(option) for _, option in end.calls("setsockopt"))

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from rawlab.attribution.association import Association, SctpEnd, chunk_of
 from rawlab.attribution.calls import Links
-from rawlab.attribution.connection import arrival_ns
 from rawlab.attribution.pairing import Draft
 from rawlab.attribution.sctp_endings import closing_call
 from rawlab.attribution.sctp_messages import is_notification, receipts
@@ -84,7 +83,7 @@ def _awaited(association: Association, end: SctpEnd, other: SctpEnd, n: int, cal
         found = _first(association, other, chunks.SHUTDOWN) or _first(association, other, chunks.SHUTDOWN_ACK)
     else:
         found = []
-    return [draft for draft in found if arrival_ns(draft) <= call.returned_ns]
+    return [draft for draft in found if draft.arrival_ns <= call.returned_ns]
 
 
 def _first(association: Association, other: SctpEnd, type: int) -> list[Draft]:

@@ -79,7 +79,7 @@ def _first_time(
     held = [
         acked
         for acked, _, _ in sender.peer_acks[-1:]
-        if messages and messages[0].call and _returned(messages[0].call) < (acked.arrived_ns or acked.at_ns)
+        if messages and messages[0].call and _returned(messages[0].call) < acked.arrival_ns
     ]
     if held:
         reason += f"; held back until packet {held[0].n} came"
@@ -126,7 +126,7 @@ def _why_again(draft: Draft, old: Sequence[int], sender: SctpEnd) -> tuple[str, 
     before = [sender.sent[tsn][-1] for tsn in old]
     since = min(earlier.at_ns for earlier in before)
     begun = sender.sent[old[0]][0].at_ns
-    later = takewhile(lambda told: (told[0].arrived_ns or told[0].at_ns) > begun, reversed(sender.peer_acks))
+    later = takewhile(lambda told: told[0].arrival_ns > begun, reversed(sender.peer_acks))
     reports = [
         acked
         for acked, cumulative, gaps in reversed(list(later))
@@ -191,7 +191,7 @@ def sack_cause(draft: Draft, chunk: SctpChunk, sender: SctpEnd, receiver: SctpEn
         why += f"; {_runs([receiver.relative(tsn) for tsn in chunk.duplicates])} came more than once"
     if chunk.a_rwnd == 0:
         why += "; no room for more"
-    last = max((packet.arrived_ns or packet.at_ns for packet in brought), default=draft.at_ns)
+    last = max((packet.arrival_ns for packet in brought), default=draft.at_ns)
     if len(brought) == 1 and not chunk.gaps and draft.at_ns - last > _DELAYED_NS:
         why += f", having waited {(draft.at_ns - last) / 1e6:.0f} ms for a second packet"
     seen = all(end - first <= len(sender.brought) and _came(sender, first, end) for first, end in new)

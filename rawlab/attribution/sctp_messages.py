@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rawlab.attribution.association import Association, Message, SctpEnd, data_chunks
-from rawlab.attribution.connection import arrival_ns
 from rawlab.attribution.pairing import Draft
 from rawlab.attribution.sockets import RECEIVERS, SENDERS, NumberedCall
 from rawlab.model.address import Endpoint
@@ -174,14 +173,14 @@ def _delivered(end: SctpEnd, other: SctpEnd) -> Iterator[tuple[int, Receipt]]:
         if not message.whole or any(tsn not in end.brought for tsn in message.tsns):
             continue
         brought = _in_order(end.bringers(message))
-        done = max(brought, key=arrival_ns)
+        done = max(brought, key=lambda draft: draft.arrival_ns)
         held_by = None
         if not message.unordered:
             earlier = last.get(message.stream)
-            if earlier is not None and arrival_ns(earlier) > arrival_ns(done):
+            if earlier is not None and earlier.arrival_ns > done.arrival_ns:
                 held_by = done = earlier
             last[message.stream] = done
-        yield arrival_ns(done), Receipt(message=message, brought=brought, held_by=held_by)
+        yield done.arrival_ns, Receipt(message=message, brought=brought, held_by=held_by)
 
 
 def _in_order(drafts: Iterable[Draft]) -> list[Draft]:

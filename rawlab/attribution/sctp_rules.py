@@ -124,7 +124,7 @@ def _cookie_echo(now: Moment, chunk: SctpChunk) -> Cause | None:
 def _after_stale_cookie(now: Moment) -> bool:
     """Whether a new INIT ACK has come since the first COOKIE ECHO."""
     brought, first = now.sender.last_arrivals.get(chunks.INIT_ACK), now.sender.firsts[chunks.COOKIE_ECHO]
-    return brought is not None and (brought.arrived_ns or brought.at_ns) > first.at_ns
+    return brought is not None and brought.arrival_ns > first.at_ns
 
 
 def _cookie_ack(now: Moment, chunk: SctpChunk) -> Cause | None:
@@ -210,7 +210,7 @@ def _shutdown(now: Moment, chunk: SctpChunk) -> Cause | None:
     n, call = closing
     why = f"{call.name} (call {n}) ends the association: all that was sent is acknowledged"
     waited_for = [
-        draft for draft, _, _ in now.sender.peer_acks[-1:] if (draft.arrived_ns or draft.at_ns) > call.entered_ns
+        draft for draft, _, _ in now.sender.peer_acks[-1:] if draft.arrival_ns > call.entered_ns
     ]
     if waited_for:
         why += f", since packet {waited_for[0].n} came"

@@ -107,7 +107,7 @@ def _close(call: Call, mine: Links) -> str | None:
         return "gives the descriptor back; the association was aborted before: nothing is sent"
     closing = closing_call(mine.sctp_end)
     ended = mine.sctp_end.last_arrivals.get(chunks.SHUTDOWN)
-    if ended is not None and (ended.arrived_ns or ended.at_ns) <= (call.returned_ns or call.entered_ns):
+    if ended is not None and ended.arrival_ns <= (call.returned_ns or call.entered_ns):
         if mine.one_to_many:
             return "gives the descriptor back; the peers had ended its associations: nothing is sent"
         return f"gives the descriptor back; the peer had ended the association (packet {ended.n}): nothing is sent"

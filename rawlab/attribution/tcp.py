@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
-from rawlab.attribution.connection import Connection, End, arrival_ns, segment_of
+from rawlab.attribution.connection import Connection, End, segment_of
 from rawlab.attribution.lanes import TcpLane
 from rawlab.attribution.pairing import UNKNOWN, Draft
 from rawlab.attribution.sockets import Sockets
@@ -137,7 +137,7 @@ def _moments(connection: Connection) -> Iterator[tuple[int, int, int, Callable[[
         sender, receiver = connection.direction(draft)
         yield draft.at_ns, 0, draft.n, partial(_depart, connection, draft, sender, receiver)
         if not draft.lost:
-            yield arrival_ns(draft), 1, draft.n, partial(_arrive, draft, sender, receiver)
+            yield draft.arrival_ns, 1, draft.n, partial(_arrive, draft, sender, receiver)
     for end in connection.ends:
         if (closing := closing_call(end)) is not None and closing[1].returned_ns is not None:
             yield closing[1].returned_ns, 2, 0, partial(_closed, end)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from rawlab.attribution.connection import Connection, End, arrival_ns, payload_of, segment_of
+from rawlab.attribution.connection import Connection, End, payload_of, segment_of
 from rawlab.attribution.pairing import UNKNOWN, Draft
 from rawlab.attribution.sockets import RECEIVERS, NumberedCall
 from rawlab.attribution.words import kernel, numbers, octets, packets_in_words
@@ -63,7 +63,7 @@ def _reset_after_close(draft: Draft, sender: End, receiver: End, closing: Number
         why = f"{call.name} (call {n}) with SO_LINGER set to 0 seconds resets instead of ending in order"
         return Cause(kind="call", calls=(n,), reason=why, confidence="exact")
     late = sender.last_arrival
-    if late is not None and segment_of(late).length and arrival_ns(late) > call.entered_ns:
+    if late is not None and segment_of(late).length and late.arrival_ns > call.entered_ns:
         why = f"packet {late.n} brought data after {call.name} (call {n}): nobody can read it any more"
         return kernel(why, [closing], [late])
     if unread > 0:
@@ -242,7 +242,7 @@ def _held_back(draft: Draft, sender: End, calls: Sequence[NumberedCall]) -> Draf
     arrival = sender.last_arrival
     if arrival is None or last.returned_ns is None or draft.at_ns <= last.returned_ns:
         return None
-    return arrival if arrival_ns(arrival) >= last.entered_ns else None
+    return arrival if arrival.arrival_ns >= last.entered_ns else None
 
 
 _LEAST_RTO_MS = 200  # Linux's TCP_RTO_MIN

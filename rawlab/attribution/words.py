@@ -55,7 +55,7 @@ _RUNS = 4  # of consecutive packets, named one by one
 
 def waited(call: Call, drafts: Sequence[Draft]) -> str:
     """Whether the call had to wait for the packets: 'waits for packet 7', or 'packet 7 had come before: no wait'."""
-    last = max((draft.arrived_ns or draft.at_ns for draft in drafts), default=call.entered_ns)
+    last = max((draft.arrival_ns for draft in drafts), default=call.entered_ns)
     if last <= call.entered_ns:
         return f"{packets_in_words(drafts)} had come before: no wait"
     return f"waits for {packets_in_words(drafts)}"
