@@ -12,13 +12,13 @@ it; `outbound` and `acknowledging` send, `inbound` and `reassembly` receive; `pa
 peer; `association` holds these together. What does not belong here: sockets' calls and descriptors (`live`).
 """
 
+from rawlab.endpoints.host import Outgoing
 from rawlab.endpoints.sctp.association import Association
 from rawlab.endpoints.sctp.endpoint import LocalEndpoint
 from rawlab.endpoints.sctp.events import (
     Down,
     Event,
     Message,
-    Outgoing,
     PathChanged,
     PeerShutdown,
     RemoteError,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from rawlab.endpoints.sctp.outbound import Outbound, OutData
 from rawlab.endpoints.sctp.paths import Path
-from rawlab.endpoints.sctp.tsn import unwrap
+from rawlab.endpoints.unwrapped import unwrap
 
 if TYPE_CHECKING:
     from rawlab.endpoints.sctp.association import Association

@@ -17,12 +17,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rawlab.endpoints.host import Outgoing
 from rawlab.endpoints.sctp import chunks, parameters
 from rawlab.endpoints.sctp.association import FRESH, Association
 from rawlab.endpoints.sctp.cookie import NO_TIES, Cookie, seal, unseal
-from rawlab.endpoints.sctp.events import Outgoing
 from rawlab.endpoints.sctp.settings import Settings
-from rawlab.endpoints.sctp.tsn import wire
+from rawlab.endpoints.unwrapped import wire
 from rawlab.model.sctp import INIT_ACK, SctpInit, SctpPacket
 from rawlab.model.states import SctpEvent, SctpState
 from rawlab.wire import sctp_build as build

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rawlab.endpoints.host import Outgoing
 from rawlab.endpoints.sctp import chunks
 from rawlab.endpoints.sctp.acknowledging import Acknowledging
 from rawlab.endpoints.sctp.closing import Closing
 from rawlab.endpoints.sctp.cookie import Cookie
-from rawlab.endpoints.sctp.events import Down, Event, Outgoing, SctpError, Up
+from rawlab.endpoints.sctp.events import Down, Event, SctpError, Up
 from rawlab.endpoints.sctp.inbound import Inbound
 from rawlab.endpoints.sctp.opening import Opening
 from rawlab.endpoints.sctp.outbound import DATA_HEADER, Outbound
 from rawlab.endpoints.sctp.paths import Path, PathStatus
 from rawlab.endpoints.sctp.routes import Routes
 from rawlab.endpoints.sctp.settings import Settings
-from rawlab.endpoints.sctp.timers import Timer
+from rawlab.endpoints.timers import Timer
 from rawlab.model.address import Endpoint
 from rawlab.model.sctp import SctpPacket
 from rawlab.model.states import SctpEvent, SctpState, sctp_after

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from rawlab.endpoints.sctp import chunks
 from rawlab.endpoints.sctp.events import PeerShutdown
 from rawlab.endpoints.sctp.paths import Path
-from rawlab.endpoints.sctp.timers import Timer
-from rawlab.endpoints.sctp.tsn import wire
+from rawlab.endpoints.timers import Timer
+from rawlab.endpoints.unwrapped import wire
 from rawlab.model.sctp import SctpParameter
 from rawlab.model.states import SctpEvent, SctpState
 from rawlab.wire import sctp_build as build

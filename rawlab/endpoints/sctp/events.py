@@ -6,27 +6,16 @@ Events are values; each names its association. They lie in `LocalEndpoint.events
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from rawlab.endpoints.host import CallError
 
 if TYPE_CHECKING:
     from rawlab.endpoints.sctp.association import Association
 
 
-class SctpError(Exception):
-    """A call that could not be done; `errno` is the name of what the kernel's socket would say."""
-
-    def __init__(self, errno: str, why: str) -> None:
-        super().__init__(f"{errno}: {why}")
-        self.errno = errno
-
-
-class Outgoing(NamedTuple):
-    """A packet for the wire. (A tuple, since it is made for each packet.)"""
-
-    packet: bytes
-    "from the common header on"
-    source: str
-    destination: str
+class SctpError(CallError):
+    """A call on one of SCTP's sockets that could not be done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,17 +7,16 @@ Packets with a wrong checksum, a wrong verification tag (RFC 9260 section 8.5) o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from ipaddress import ip_address
 
+from rawlab.endpoints.host import BaseHost, Outgoing
 from rawlab.endpoints.sctp import blue
 from rawlab.endpoints.sctp.answering import Answering
 from rawlab.endpoints.sctp.association import Association
 from rawlab.endpoints.sctp.cookie import packed
 from rawlab.endpoints.sctp.endpoint import LocalEndpoint
-from rawlab.endpoints.sctp.events import Outgoing, SctpError
+from rawlab.endpoints.sctp.events import SctpError
 from rawlab.endpoints.sctp.parameters import family, unicast
 from rawlab.endpoints.sctp.settings import Settings
-from rawlab.endpoints.sctp.timers import Timers
 from rawlab.model import sctp as m
 from rawlab.model.facts import Undecoded
 from rawlab.model.sctp import SctpPacket
@@ -25,8 +24,6 @@ from rawlab.model.states import SctpState
 from rawlab.wire import sctp_build as build
 from rawlab.wire.sctp import parse
 
-FIRST_PORT, PORTS = 32768, 28232
-"the ports that are given out, as Linux's ip_local_port_range has them"
 ALONE = (m.INIT, m.INIT_ACK, m.SHUTDOWN_COMPLETE)
 "never bundled (section 6.10)"
 REFLECTING = (m.ABORT, m.SHUTDOWN_COMPLETE)
@@ -38,8 +35,10 @@ REMEMBERED = 4096
 Key = tuple[str, int, str, int]
 
 
-class Host:
+class Host(BaseHost[LocalEndpoint]):
     """All endpoints and associations of a host."""
+
+    error = SctpError
 
     def __init__(
         self,
@@ -49,13 +48,8 @@ class Host:
         settings: Settings | None = None,
     ) -> None:
         """`entropy(n)` gives n octets that nobody can guess: for tags, TSNs, nonces and the cookies' secret."""
-        self.addresses = tuple(str(ip_address(one)) for one in addresses)
-        self.entropy = entropy
-        self.now = now_ns
+        super().__init__(addresses, entropy, now_ns)
         self.settings = settings or Settings()
-        self.timers = Timers()
-        self.endpoints: dict[tuple[str, int], LocalEndpoint] = {}
-        self.out: list[Outgoing] = []
         self.ready: dict[int, Association] = {}
         "associations with new DATA to send"
         self._associations: dict[int, Association] = {}
@@ -69,24 +63,8 @@ class Host:
 
     def open(self, port: int = 0, addresses: Sequence[str] = (), *, one_to_many: bool = False) -> LocalEndpoint:
         """Binds a port, at some or all addresses; port 0: any free one. Raises SctpError."""
-        chosen = tuple(str(ip_address(one)) for one in addresses) or self.addresses
-        if strange := [one for one in chosen if one not in self.addresses]:
-            raise SctpError("EADDRNOTAVAIL", f"{strange[0]}: one of {', '.join(self.addresses)} expected")
-        port = port or self._free_port(chosen)
-        if any((address, port) in self.endpoints for address in chosen):
-            raise SctpError("EADDRINUSE", f"port {port} is open already")
-        endpoint = LocalEndpoint(self, port, chosen, self.settings, one_to_many=one_to_many)
-        for address in chosen:
-            self.endpoints[address, port] = endpoint
-        return endpoint
-
-    def _free_port(self, addresses: Sequence[str]) -> int:
-        start = self.number32()
-        for step in range(PORTS):
-            port = FIRST_PORT + (start + step) % PORTS
-            if all((address, port) not in self.endpoints for address in addresses):
-                return port
-        raise SctpError("EADDRINUSE", "no port is free")
+        port, chosen = self._choose(port, addresses)
+        return self._bind(LocalEndpoint(self, port, chosen, self.settings, one_to_many=one_to_many))
 
     # ---- the wire's side
 
@@ -133,16 +111,6 @@ class Host:
             packet = build.packet(facts.destination_port, facts.source_port, facts.verification_tag, [chunk])
             self.out.append(Outgoing(packet, destination, source))
 
-    def wake(self, now_ns: int) -> None:
-        """Runs the timers that are due."""
-        self.clock(now_ns)
-        self.timers.run(self.now)
-
-    @property
-    def deadline_ns(self) -> int | None:
-        """When `wake` is wanted next."""
-        return self.timers.next_due
-
     def take(self) -> list[Outgoing]:
         """What is to be put on the wire, in this order."""
         while self.ready:
@@ -157,19 +125,10 @@ class Host:
 
     # ---- for the parts
 
-    def clock(self, now_ns: int) -> None:
-        """The time; it never runs backwards."""
-        if now_ns > self.now:
-            self.now = now_ns
-
     @property
     def full(self) -> bool:
         """No more associations."""
         return len(self._associations) >= self.settings.max_associations
-
-    def number32(self) -> int:
-        """32 bits of chance."""
-        return int.from_bytes(self.entropy(4), "big")
 
     def tag(self) -> int:
         """A verification tag: any number but 0 (section 5.3.1)."""
@@ -234,12 +193,6 @@ class Host:
         self.ready.pop(association.id, None)
         if len(self.timers) > 64 + 16 * len(self._associations):
             self.timers.prune()
-
-    def release(self, endpoint: LocalEndpoint) -> None:
-        """Its port is free again."""
-        for address in endpoint.addresses:
-            if self.endpoints.get((address, endpoint.port)) is endpoint:
-                del self.endpoints[address, endpoint.port]
 
 
 EARLY = (SctpState.COOKIE_WAIT, SctpState.COOKIE_ECHOED)

@@ -13,7 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from rawlab.endpoints.sctp.reassembly import InData, InMessage, Reassembly
-from rawlab.endpoints.sctp.tsn import BITS, FIRST, unwrap
+from rawlab.endpoints.unwrapped import BITS, FIRST, unwrap
 from rawlab.model.sctp import SctpData
 from rawlab.wire import sctp_build as build
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from rawlab.endpoints.sctp.events import SendFailed
 from rawlab.endpoints.sctp.paths import Path
-from rawlab.endpoints.sctp.tsn import BITS, FIRST
+from rawlab.endpoints.unwrapped import BITS, FIRST
 from rawlab.wire import sctp_build as build
 from rawlab.wire.sctp_build import BEGINS, ENDS, IMMEDIATE, UNORDERED
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rawlab.endpoints.sctp.settings import Settings
-from rawlab.endpoints.sctp.timers import Timer
+from rawlab.endpoints.timers import Timer
 
 COMMON_HEADER = 12
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from rawlab.endpoints.sctp.events import PathChanged
 from rawlab.endpoints.sctp.paths import Path
-from rawlab.endpoints.sctp.timers import Timer
+from rawlab.endpoints.timers import Timer
 from rawlab.model.states import SctpState
 from rawlab.wire import sctp_build as build
 

@@ -16,13 +16,13 @@ segment as RFC 9293 section 3.10.7 does, `opening` through those of the handshak
 Sequence numbers in here are ints that never wrap (as SCTP's `tsn` has it); only `segment` and `emit` know 32 bits.
 """
 
+from rawlab.endpoints.host import Outgoing
 from rawlab.endpoints.tcp.connection import Connection
 from rawlab.endpoints.tcp.endpoint import LocalEndpoint
 from rawlab.endpoints.tcp.events import (
     Data,
     Down,
     Event,
-    Outgoing,
     PeerClosed,
     StateChanged,
     TcpError,

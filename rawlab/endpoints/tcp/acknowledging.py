@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rawlab.endpoints.tcp.segment import Segment
+from rawlab.endpoints.unwrapped import BITS
 from rawlab.model.states import TcpEvent
 from rawlab.wire.tcp_build import FIN
 
 if TYPE_CHECKING:
     from rawlab.endpoints.tcp.connection import Connection
 
-BITS = 0xFFFFFFFF
 MS = 1_000_000
 
 

@@ -6,10 +6,10 @@ from __future__ import annotations
 from rawlab.endpoints.tcp.acknowledging import acknowledge
 from rawlab.endpoints.tcp.connection import OPEN_TO_DATA, Connection
 from rawlab.endpoints.tcp.segment import Segment
+from rawlab.endpoints.unwrapped import BITS, HALF, unwrap
 from rawlab.model.states import TcpEvent, TcpState
 from rawlab.wire.tcp_build import ACK, FIN, RST, SYN, URG
 
-BITS, HALF = 0xFFFFFFFF, 1 << 31
 OLD = 24 * 86_400 * 1_000_000_000
 "ns: an older timestamp says nothing (RFC 7323 section 5.5)"
 
@@ -22,7 +22,7 @@ def arrive(connection: Connection, segment: Segment, now: int) -> None:
         return
     inbound, flags = connection.inbound, segment.flags
     following = inbound.next
-    seq = following + ((segment.seq - following + HALF) & BITS) - HALF
+    seq = unwrap(segment.seq, following)
     if flags & SYN and not flags & RST:
         if connection.state is not TcpState.SYN_RECEIVED or seq != inbound.irs:
             connection.challenge()  # whatever its number (RFC 5961 section 4.2); in SYN-RECEIVED, too
@@ -93,7 +93,7 @@ def _acknowledged(
     """
     out, inbound = connection.outbound, connection.inbound
     una = out.una
-    ack = una + ((segment.ack - una + HALF) & BITS) - HALF
+    ack = unwrap(segment.ack, una)
     if connection.state is TcpState.SYN_RECEIVED:
         if ack != out.highest:
             connection.host.refuse(segment, connection.local, connection.peer)
@@ -107,7 +107,7 @@ def _acknowledged(
     acknowledge(connection, segment, seq, ack, now)
     if connection.state in OPEN_TO_DATA:
         if flags & URG:
-            inbound.point(inbound.next + ((segment.seq - inbound.next + HALF) & BITS) - HALF + segment.urgent)
+            inbound.point(unwrap(segment.seq, inbound.next) + segment.urgent)
         if data:
             if connection.is_closed:
                 connection.abort(now)

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from rawlab.endpoints.sctp.timers import Timer
-from rawlab.endpoints.tcp.events import Down, Event, Outgoing, StateChanged, TcpError, Up, Window
+from rawlab.endpoints.host import Outgoing
+from rawlab.endpoints.tcp.events import Down, Event, StateChanged, TcpError, Up, Window
 from rawlab.endpoints.tcp.inbound import Inbound
 from rawlab.endpoints.tcp.opening import Opening
 from rawlab.endpoints.tcp.outbound import Outbound
+from rawlab.endpoints.timers import Timer
+from rawlab.endpoints.unwrapped import BITS
 from rawlab.model.address import Endpoint
 from rawlab.model.states import TcpEvent, TcpState, after
 from rawlab.wire import tcp_build as build
@@ -22,7 +24,6 @@ from rawlab.wire.tcp_build import ACK, RST
 if TYPE_CHECKING:
     from rawlab.endpoints.tcp.endpoint import LocalEndpoint
 
-BITS = 0xFFFFFFFF
 WRITABLE = frozenset({TcpState.SYN_SENT, TcpState.SYN_RECEIVED, TcpState.ESTABLISHED, TcpState.CLOSE_WAIT})
 QUIET = frozenset({TcpState.ESTABLISHED, TcpState.CLOSE_WAIT, TcpState.TIME_WAIT, TcpState.CLOSED})
 "nothing is to be said, unless data or an ACK waits"

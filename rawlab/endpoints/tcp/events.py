@@ -6,30 +6,17 @@ Events are values; each names its connection. They lie in `Connection.events`, i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from rawlab.endpoints.host import CallError
 from rawlab.model.states import TcpEvent, TcpState
 
 if TYPE_CHECKING:
     from rawlab.endpoints.tcp.connection import Connection
 
 
-class TcpError(Exception):
-    """A call that could not be done; `errno` is the name of what the kernel's socket would say."""
-
-    def __init__(self, errno: str, why: str) -> None:
-        super().__init__(f"{errno}: {why}")
-        self.errno = errno
-
-
-class Outgoing(NamedTuple):
-    """A packet for the wire. (A tuple, since one is made for each segment: a frozen dataclass takes three times as
-    long.)"""
-
-    packet: bytes
-    "from the TCP header on"
-    source: str
-    destination: str
+class TcpError(CallError):
+    """A call on one of TCP's sockets that could not be done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,29 +11,29 @@ from collections.abc import Callable, Sequence
 from hashlib import blake2s
 from ipaddress import ip_address
 
-from rawlab.endpoints.sctp.timers import Timers
+from rawlab.endpoints.host import BaseHost, Outgoing
 from rawlab.endpoints.tcp.arriving import arrive
 from rawlab.endpoints.tcp.connection import Connection
 from rawlab.endpoints.tcp.endpoint import LocalEndpoint
-from rawlab.endpoints.tcp.events import Outgoing, TcpError
+from rawlab.endpoints.tcp.events import TcpError
 from rawlab.endpoints.tcp.segment import Segment, parse
 from rawlab.endpoints.tcp.settings import Settings
+from rawlab.endpoints.unwrapped import BITS, HALF
 from rawlab.model.address import Endpoint
 from rawlab.model.states import TcpEvent, TcpState
 from rawlab.wire import tcp_build as build
 from rawlab.wire.tcp_build import ACK, FIN, RST, SYN
 
-FIRST_PORT, PORTS = 32768, 28232
-"the ports that are given out, as Linux's ip_local_port_range has them"
-BITS, HALF = 0xFFFFFFFF, 1 << 31
 ISN_TICK = 4000
 "ns: RFC 9293 section 3.4.1"
 
 Key = tuple[str, int, str, int]
 
 
-class Host:
+class Host(BaseHost[LocalEndpoint]):
     """All endpoints and connections of a host."""
+
+    error = TcpError
 
     def __init__(
         self,
@@ -43,15 +43,10 @@ class Host:
         settings: Settings | None = None,
     ) -> None:
         """`entropy(n)` gives n octets that nobody can guess: for initial numbers, ports, timestamps."""
-        self.addresses = tuple(str(ip_address(one)) for one in addresses)
-        self.entropy = entropy
-        self.now = now_ns
+        super().__init__(addresses, entropy, now_ns)
         self.settings = settings or Settings()
-        self.timers = Timers()
-        self.endpoints: dict[tuple[str, int], LocalEndpoint] = {}
         self.connections: dict[int, Connection] = {}
         "by id: all but those in CLOSED"
-        self.out: list[Outgoing] = []
         self.ready: dict[int, Connection] = {}
         "connections that may have something to send"
         self.watched = False
@@ -67,24 +62,11 @@ class Host:
 
     def open(self, port: int = 0, addresses: Sequence[str] = ()) -> LocalEndpoint:
         """Binds a port, at some or all addresses; port 0: any free one. Raises TcpError."""
-        chosen = tuple(str(ip_address(one)) for one in addresses) or self.addresses
-        if strange := [one for one in chosen if one not in self.addresses]:
-            raise TcpError("EADDRNOTAVAIL", f"{strange[0]}: one of {', '.join(self.addresses)} expected")
-        port = port or self._free_port(chosen)
-        if any((address, port) in self.endpoints for address in chosen):
-            raise TcpError("EADDRINUSE", f"port {port} is open already")
-        endpoint = LocalEndpoint(self, port, chosen, self.settings)
-        for address in chosen:
-            self.endpoints[address, port] = endpoint
-        return endpoint
+        port, chosen = self._choose(port, addresses)
+        return self._bind(LocalEndpoint(self, port, chosen, self.settings))
 
-    def _free_port(self, addresses: Sequence[str]) -> int:
-        start = self.number32()
-        for step in range(PORTS):
-            port = FIRST_PORT + (start + step) % PORTS
-            if not self._ports[port] and all((address, port) not in self.endpoints for address in addresses):
-                return port
-        raise TcpError("EADDRINUSE", "no port is free")
+    def _is_free(self, port: int, addresses: Sequence[str]) -> bool:
+        return not self._ports[port] and super()._is_free(port, addresses)
 
     def news(self) -> list[Connection]:
         """Connections that had an event since this was last asked, those in LISTEN's queues, too."""
@@ -145,16 +127,6 @@ class Host:
         packet = build.segment(local.port, peer.port, seq, ack, flags, 0, ends=ends)
         self.out.append(Outgoing(packet, local.address, peer.address))
 
-    def wake(self, now_ns: int) -> None:
-        """Runs the timers that are due."""
-        self.clock(now_ns)
-        self.timers.run(self.now)
-
-    @property
-    def deadline_ns(self) -> int | None:
-        """When `wake` is wanted next."""
-        return self.timers.next_due
-
     def take(self) -> list[Outgoing]:
         """What is to be put on the wire, in this order."""
         if self.ready:
@@ -171,19 +143,10 @@ class Host:
 
     # ---- for the parts
 
-    def clock(self, now_ns: int) -> None:
-        """The time; it never runs backwards."""
-        if now_ns > self.now:
-            self.now = now_ns
-
     @property
     def full(self) -> bool:
         """No more connections."""
         return len(self.connections) >= self.settings.max_connections
-
-    def number32(self) -> int:
-        """32 bits of chance."""
-        return int.from_bytes(self.entropy(4), "big")
 
     def initial_number(self, key: Key) -> int:
         """ISN: a clock, and for each four-tuple a place on the circle that nobody can guess (RFC 6528)."""
@@ -222,12 +185,6 @@ class Host:
         self.ready.pop(connection.id, None)
         if len(self.timers) > 64 + 16 * len(self.connections):
             self.timers.prune()
-
-    def release(self, endpoint: LocalEndpoint) -> None:
-        """Its port is free again."""
-        for address in endpoint.addresses:
-            if self.endpoints.get((address, endpoint.port)) is endpoint:
-                del self.endpoints[address, endpoint.port]
 
 
 def _number(address: str) -> int:

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rawlab.endpoints.sctp.tsn import FIRST
 from rawlab.endpoints.tcp.events import Data, PeerClosed, Urgent
 from rawlab.endpoints.tcp.reassembly import Reassembly
+from rawlab.endpoints.unwrapped import FIRST
 from rawlab.model.states import TcpEvent
 from rawlab.wire.mould import mould
 

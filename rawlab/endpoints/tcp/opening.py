@@ -19,7 +19,6 @@ DEFAULT_MSS = {4: 536, 6: 1220}
 "RFC 9293 section 3.7.1"
 LEAST_MSS = 48
 "whatever a peer says, as in Linux"
-BITS = 0xFFFFFFFF
 
 
 class Opening:

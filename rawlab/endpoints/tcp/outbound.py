@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rawlab.endpoints.sctp.timers import Timer
-from rawlab.endpoints.sctp.tsn import FIRST
 from rawlab.endpoints.tcp.congestion import Congestion
 from rawlab.endpoints.tcp.rtt import Rtt
+from rawlab.endpoints.timers import Timer
+from rawlab.endpoints.unwrapped import FIRST
 from rawlab.model.states import TcpEvent, TcpState
 from rawlab.wire.tcp_build import ACK, FIN, PSH
 

@@ -6,7 +6,7 @@ import pytest
 
 from rawlab.endpoints.sctp.paths import Path
 from rawlab.endpoints.sctp.settings import MS, SECOND, Settings
-from rawlab.endpoints.sctp.timers import Timer, Timers
+from rawlab.endpoints.timers import Timer, Timers
 
 
 def path(settings: Settings | None = None, address: str = "10.0.0.2") -> Path:

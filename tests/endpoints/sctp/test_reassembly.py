@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rawlab.endpoints.sctp.reassembly import InData, Reassembly
-from rawlab.endpoints.sctp.tsn import BITS, unwrap, wire
+from rawlab.endpoints.unwrapped import BITS, unwrap, wire
 from rawlab.wire.sctp_build import BEGINS, ENDS, UNORDERED
 
 MESSAGE = st.tuples(st.integers(0, 3), st.integers(1, 6), st.booleans())

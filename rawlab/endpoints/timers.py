@@ -1,4 +1,4 @@
-"""Timers of a host: one heap for all associations.
+"""Timers of a host: one heap for all connections or associations.
 
 A timer that is started again and again (T3-rtx with each SACK) mostly moves further away: its place in the heap is
 left as it is and put right when it comes up, so that starting one costs nothing. `due` is the truth, `queued` says

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rawlab.endpoints.sctp.timers import Timer, Timers
+from rawlab.endpoints.timers import Timer, Timers
 
 
 def test_a_timer_fires_once() -> None:
