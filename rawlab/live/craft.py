@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from rawlab import labs
-from rawlab.errors import OutputError, RawlabError
-from rawlab.live import network, session
+from rawlab.live import network
 from rawlab.live.session import Outcome, Request, Session
-from rawlab.live.writer import Writer
 from rawlab.model import timeline
 from rawlab.model.craft import Crafted
 from rawlab.model.timeline import Host, Point
@@ -82,29 +80,6 @@ class Sending:
 def run(stage: Session, sending: Sending, descriptor: int, version: str) -> Outcome:
     """Sends and captures, as Session.run does a lab. Raises PermissionMissing, LabError, OutputError, UsageError."""
     stack = sending.request().stack or "kernel"
-    begun = _begin(sending, stack, descriptor, version)
-    try:
-        stage._ask(sending.to_json(), descriptor)
-        while "done" not in (answer := stage._receive()):
-            if "error" in answer:
-                raise session._error(answer)
-        done = answer["done"]
-        return Outcome(stopped=done["stopped"], error=done["error"], signal=stage._signal)
-    except RawlabError:
-        if os.fstat(descriptor).st_size == begun:  # nothing was captured
-            os.ftruncate(descriptor, 0)
-        raise
-    finally:
-        stage.close()
-
-
-def _begin(sending: Sending, stack: str, descriptor: int, version: str) -> int:
-    """Writes what the file begins with; how many octets. Raises OutputError."""
     lab = f"craft against {sending.against}" if sending.against else "craft"
     about = timeline.Run(lab=lab, stack=stack, rawlab=version, kernel=os.uname().release)
-    file = Writer(descriptor)
-    file.append([capture.header(about, sending.hosts, sending.points)])
-    if file.error:
-        os.ftruncate(descriptor, 0)
-        raise OutputError(f"the capture can't be begun: {file.error.strerror}; free some space, or use -o")
-    return file.saved
+    return stage.perform(sending.to_json(), capture.header(about, sending.hosts, sending.points), descriptor)

@@ -122,9 +122,18 @@ class Session:
 
         Raises PermissionMissing, LabError, OutputError.
         """
-        begun = _begin(request, descriptor, version)
+        run = timeline.Run(lab=request.lab, stack=request.stack or "kernel", rawlab=version, kernel=os.uname().release)
+        paths = labs.lab(request.lab).paths
+        head = capture.header(run, hosts(request.loopback, paths), points(request.loopback, paths))
+        return self.perform(request.to_json(), head, descriptor, waiting)
+
+    def perform(
+        self, asked: dict[str, Any], head: bytes, descriptor: int, waiting: Callable[[str], None] = lambda _: None
+    ) -> Outcome:
+        """Has the stage do what is asked, in a file that begins with `head`. Raises as `run`."""
+        begun = _begin(head, descriptor)
         try:
-            self._ask(request.to_json(), descriptor)
+            self._ask(asked, descriptor)
             while True:
                 answer = self._receive()
                 if "waiting" in answer:
@@ -190,15 +199,13 @@ class Session:
         return answer
 
 
-def _begin(request: Request, descriptor: int, version: str) -> int:
+def _begin(head: bytes, descriptor: int) -> int:
     """Writes what a file begins with, so that from now on it can be opened, whatever happens; how many octets.
 
     Raises OutputError.
     """
-    run = timeline.Run(lab=request.lab, stack=request.stack or "kernel", rawlab=version, kernel=os.uname().release)
-    paths = labs.lab(request.lab).paths
     file = Writer(descriptor)
-    file.append([capture.header(run, hosts(request.loopback, paths), points(request.loopback, paths))])
+    file.append([head])
     if file.error:
         os.ftruncate(descriptor, 0)
         raise OutputError(
