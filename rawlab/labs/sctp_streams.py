@@ -34,7 +34,7 @@ def client(c: Calls, lab: Options, sync: Sync) -> None:
     c.close(sockfd)
     sync.wait("listens IPPROTO_SCTP")
     sockfd = c.socket(lab.domain, SOCK_STREAM, IPPROTO_SCTP)
-    hurry(c, sockfd, 200)
+    hurry(c, sockfd, 500)
     c.connect(sockfd, lab.server)
     for stream, message in ((1, b"first, lost"), (2, b"second"), (1, b"third")):
         sctp_sendmsg(c, sockfd, message, stream=stream)

@@ -26,7 +26,7 @@ def server(c: Calls, lab: Options, sync: Sync) -> None:
 def client(c: Calls, lab: Options, sync: Sync) -> None:
     sync.wait("the server listens")
     sockfd = c.socket(lab.domain, SOCK_STREAM, IPPROTO_SCTP)
-    hurry(c, sockfd, 200)
+    hurry(c, sockfd, 500)
     c.connect(sockfd, lab.server)
     sctp_sendmsg(c, sockfd, b"first, lost")
     sctp_sendmsg(c, sockfd, b"overtakes", flags=SCTP_UNORDERED)

@@ -42,6 +42,7 @@ _DRAIN_SECONDS = 10.0  # for sockets that still send; a FIN that nobody answers 
 _STOPPED_DRAIN_SECONDS = 1.0
 _IDLE_SECONDS = 3.0  # one program has ended, the other waits: for so long
 _STUCK_SECONDS = 5.0  # all programs wait for each other, and no socket has anything to send: for so long
+_HOPELESS_SECONDS = 1.0  # both, seen at two looks so far apart: what a socket gave up on may not have been told yet
 
 
 class Run:
@@ -69,6 +70,8 @@ class Run:
         self.selector = selectors.DefaultSelector()
         self.stopped: str | None = None
         self.progress = time.monotonic()
+        self.hopeless: float | None = None
+        "since when nothing can come any more"
 
     def perform(self) -> dict[str, Any]:
         """Runs the lab; what there is to say of it. Raises PermissionMissing, LabError, OSError."""
@@ -197,16 +200,20 @@ class Run:
             if idle > 1 and now - said > 1:
                 said = now
                 self._tell({"waiting": self._waiting(), "seconds": round(idle, 1)})
-            if idle > _IDLE_SECONDS:
-                self._give_up(idle)
+            self._give_up(idle)
             if self.writer.error:
                 self.stop("the file can't grow")
         self._reap()
 
     def _give_up(self, idle: float) -> None:
         """Stops the programs when nothing can come any more."""
-        if not all(witness.stuck for witness in self.witnesses if witness.alive) or self._at_work():
-            return  # a socket that still sends will end a wait: by an answer, or by giving up
+        stuck = idle > _IDLE_SECONDS and all(witness.stuck for witness in self.witnesses if witness.alive)
+        if not stuck or self._at_work():  # a socket that still sends will end a wait: by an answer, or by giving up
+            self.hopeless = None
+            return
+        self.hopeless = self.hopeless or time.monotonic()
+        if time.monotonic() - self.hopeless < _HOPELESS_SECONDS:
+            return
         if not all(witness.alive for witness in self.witnesses[:2]):
             self.stop(f"{self._waiting()} when the other side had ended; it was stopped")
         elif idle > _STUCK_SECONDS:
