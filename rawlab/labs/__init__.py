@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from rawlab.model.lab import Lab
+from rawlab.model.lab import Lab, Wire
 
 NAMES = (
     "tcp-echo",
@@ -59,9 +59,11 @@ def lab(name: str) -> Lab:
         server=module.server,
         client=module.client,
         port=module.PORT,
-        delay_ms=getattr(module, "DELAY_MS", 0),
-        faults=getattr(module, "FAULTS", ()),
-        paths=getattr(module, "PATHS", 1),
+        wire=Wire(
+            delay_ms=getattr(module, "DELAY_MS", 0),
+            faults=getattr(module, "FAULTS", ()),
+            paths=getattr(module, "PATHS", 1),
+        ),
         ipv6=getattr(module, "IPV6", True),
         loopback=getattr(module, "LOOPBACK", not (hasattr(module, "FAULTS") or hasattr(module, "PATHS"))),
     )

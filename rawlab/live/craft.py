@@ -15,6 +15,7 @@ from rawlab.live import network
 from rawlab.live.session import Outcome, Request, Session
 from rawlab.model import timeline
 from rawlab.model.craft import Crafted
+from rawlab.model.lab import Wire
 from rawlab.model.timeline import Host, Point
 from rawlab.wire import capture
 
@@ -63,18 +64,18 @@ class Sending:
     @property
     def hosts(self) -> tuple[Host, ...]:
         """Who takes part, with their addresses."""
-        return self.ends or network.hosts(False, self._paths)
+        return self.ends or network.hosts(False, self._wire)
 
     @property
     def points(self) -> list[Point]:
         """Where packets are captured."""
         if self.outside is not None:
             return [Point(name=self.outside, linktype=_ETHERNET, host=network.CLIENT.name)]
-        return network.points(False, self._paths)
+        return network.points(False, self._wire)
 
     @property
-    def _paths(self) -> int:
-        return labs.lab(self.against or NO_SERVER).paths
+    def _wire(self) -> Wire:
+        return labs.lab(self.against or NO_SERVER).wire
 
 
 def run(stage: Session, sending: Sending, descriptor: int, version: str) -> Outcome:

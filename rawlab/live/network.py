@@ -18,10 +18,10 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from rawlab.live import libc, link
-from rawlab.model.faults import AnyFault
+from rawlab.model.lab import Wire
 from rawlab.model.timeline import Host, Point
 
 CLIENT = Host(name="client", addresses=("10.0.0.1", "fd00::1"))
@@ -43,6 +43,7 @@ _SYSCTLS = {
     "net/ipv4/tcp_syn_linear_timeouts": "0",  # each wait twice the last, as RFC 6298 and every textbook have it
 }
 _WIRE = "wire"
+_ONE_PATH = Wire()
 _MLD_REPORTS = 2  # a new address is told twice (RFC 3810 section 9.14.1), here within a few ticks
 _SETTLE_SECONDS = 2.0  # on a machine that has much else to do; else some milliseconds
 _SIOCETHTOOL = 0x8946
@@ -51,18 +52,18 @@ _ETHERNET = 1  # the LINKTYPE_ registry
 _OFFLOADS = {"tx-checksum": 0x17, "tso": 0x1F, "gso": 0x24, "gro": 0x2C, "scatter-gather": 0x19}
 
 
-def hosts(loopback: bool, paths: int = 1) -> tuple[Host, ...]:
+def hosts(loopback: bool, wire: Wire = _ONE_PATH) -> tuple[Host, ...]:
     """The two hosts, each with its addresses on each path: private ones, or both on the present network's loopback."""
-    if loopback or paths == 1:
+    if loopback or wire.paths == 1:
         return LOOPBACK if loopback else (CLIENT, SERVER)
     return tuple(Host(name=host.name, addresses=host.addresses + SECOND_PATH[host.name]) for host in (CLIENT, SERVER))
 
 
-def points(loopback: bool, paths: int = 1) -> list[Point]:
+def points(loopback: bool, wire: Wire = _ONE_PATH) -> list[Point]:
     """Where packets are captured: at each host's end of each veth pair, or once on loopback."""
     if loopback:
         return [Point(name="lo", linktype=_ETHERNET)]
-    ends = [(interface(host.name, path), host) for path in range(1, paths + 1) for host in (CLIENT, SERVER)]
+    ends = [(interface(host.name, path), host) for path in range(1, wire.paths + 1) for host in (CLIENT, SERVER)]
     return [Point(name=name, linktype=_ETHERNET, host=host.name) for name, host in ends]
 
 
@@ -74,13 +75,13 @@ def interface(host: str, path: int) -> str:
 class Network:
     """The hosts' namespaces, each by a descriptor; `inside` enters one. A wire with time or faults has one too."""
 
-    def __init__(self, delay_ms: int = 0, faults: Sequence[AnyFault] = (), paths: int = 1) -> None:
-        """Makes the hosts and joins them, by wires that take so long each way and have these faults. Raises OSError."""
+    def __init__(self, wire: Wire = _ONE_PATH) -> None:
+        """Makes the hosts and joins them. Raises OSError."""
         self.namespaces: dict[str, int] = {}
-        self.paths = range(1, paths + 1)
+        self.paths = range(1, wire.paths + 1)
         self.relay: int | None = None
         "the pid of the process between the hosts, where there is one"
-        relayed = delay_ms > 0 or bool(faults)
+        relayed = wire.delay_ms > 0 or bool(wire.faults)
         for name in (CLIENT.name, SERVER.name, *((_WIRE,) if relayed else ())):
             libc.unshare(libc.CLONE_NEWNET)
             self.namespaces[name] = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
@@ -92,7 +93,7 @@ class Network:
         if relayed:
             with self.inside(_WIRE):
                 ends = [(f"to-{interface(CLIENT.name, n)}", f"to-{interface(SERVER.name, n)}") for n in self.paths]
-                self.relay = link.start(delay_ms, faults, ends)
+                self.relay = link.start(wire.delay_ms, wire.faults, ends)
 
     def _join(self) -> None:
         from pyroute2.iproute.linux import IPRoute

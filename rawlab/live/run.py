@@ -87,7 +87,7 @@ class Run:
         """Network and rings. How a program enters its host."""
         network = None if self.loopback else self._network()
         self.network = network
-        self.points = points(self.loopback, self.lab.paths)
+        self.points = points(self.loopback, self.lab.wire)
         if self.request["stack"] == "user" and network is not None:
             with network.inside(CLIENT.name):
                 needs.raw_sockets_or_say()
@@ -100,7 +100,7 @@ class Run:
 
     def _network(self) -> Network:
         try:
-            return Network(self.lab.delay_ms, self.lab.faults, self.lab.paths)
+            return Network(self.lab.wire)
         except OSError as error:
             what = f"{str(error.strerror).partition(':')[0]}: {libc.errno_name(error.errno or 0)}"
             raise PermissionMissing(f"a private network is refused ({what}): {needs.why_refused()}") from None
@@ -124,7 +124,7 @@ class Run:
         beside = needs.kernel_speaks_sctp()
         connections = {}
         hearing = []
-        for host in hosts(self.loopback, self.lab.paths):
+        for host in hosts(self.loopback, self.lab.wire):
             ours, theirs = socket.socketpair()
             (reader, writer), (end, ender), (hears, ready) = os.pipe(), os.pipe(), os.pipe()
             busy = stack.Busy()

@@ -71,7 +71,7 @@ class Request:
     def to_json(self) -> dict[str, Any]:
         """What the stage is told."""
         lab = labs.lab(self.lab)
-        client, server = hosts(self.loopback, lab.paths)
+        client, server = hosts(self.loopback, lab.wire)
         port = lab.port if self.port is None else self.port
         return {
             "lab": self.lab,
@@ -123,8 +123,8 @@ class Session:
         Raises PermissionMissing, LabError, OutputError.
         """
         run = timeline.Run(lab=request.lab, stack=request.stack or "kernel", rawlab=version, kernel=os.uname().release)
-        paths = labs.lab(request.lab).paths
-        head = capture.header(run, hosts(request.loopback, paths), points(request.loopback, paths))
+        wire = labs.lab(request.lab).wire
+        head = capture.header(run, hosts(request.loopback, wire), points(request.loopback, wire))
         return self.perform(request.to_json(), head, descriptor, waiting)
 
     def perform(

@@ -39,6 +39,18 @@ Program = Callable[[Calls, Options, Sync], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Wire:
+    """What joins the two hosts."""
+
+    delay_ms: int = 0
+    "how long it takes, each way"
+    faults: tuple[AnyFault, ...] = ()
+    "which packets it loses, doubles, delays or reorders"
+    paths: int = 1
+    "how many interfaces, with an address each, join the hosts: 1 or 2"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lab:
     """A lab by its name."""
 
@@ -51,12 +63,8 @@ class Lab:
     client: Program
     port: int = 7
     "the server's, if no other is asked for"
-    delay_ms: int = 0
-    "how long the wire takes, each way"
-    faults: tuple[AnyFault, ...] = ()
-    "which packets the wire loses, doubles, delays or reorders"
-    paths: int = 1
-    "how many interfaces, with an address each, join the hosts: 1 or 2"
+    wire: Wire = Wire()
+    "what joins the hosts"
     ipv6: bool = True
     "whether it can be run over IPv6"
     loopback: bool = True

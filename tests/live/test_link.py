@@ -23,6 +23,7 @@ from rawlab.live.network import SERVER, Network, hosts, points
 from rawlab.live.ring import Ring
 from rawlab.model import timeline
 from rawlab.model.faults import AnyFault, Chance, Cut, Delay, Drop, Duplicate, Reorder
+from rawlab.model.lab import Wire
 from rawlab.wire import capture
 from rawlab.wire.decode import decode
 
@@ -44,7 +45,7 @@ def network() -> Iterator[Make]:
         if made:
             end(made.pop())
         try:
-            made.append(Network(delay_ms, faults, paths))
+            made.append(Network(Wire(delay_ms=delay_ms, faults=faults, paths=paths)))
         except PermissionError as error:
             pytest.skip(f"a network namespace is refused: {error}")
         return made[0]
@@ -69,7 +70,7 @@ def network() -> Iterator[Make]:
 def datagrams(network: Network, path: int = 1, *, ipv6: bool = False) -> Iterator[tuple[socket.socket, socket.socket]]:
     """The client's socket, connected to the server's, on one path."""
     family = socket.AF_INET6 if ipv6 else socket.AF_INET
-    address = hosts(False, 2)[1].addresses[2 * (path - 1) + ipv6]
+    address = hosts(False, Wire(paths=2))[1].addresses[2 * (path - 1) + ipv6]
     with network.inside("server"):
         server = socket.socket(family, socket.SOCK_DGRAM)
     with network.inside("client"):
@@ -198,7 +199,7 @@ def test_a_path_is_taken_away(network: Make) -> None:
 
 def recorded(network: Network, paths: int, folder: Path, speak: Callable[[], object]) -> list[Draft]:
     """The packets that rings at all points saw while this was spoken, through a file and back."""
-    places = points(False, paths)
+    places = points(False, Wire(paths=paths))
     rings = []
     for index, point in enumerate(places):
         with network.inside(point.host or ""):
@@ -206,7 +207,7 @@ def recorded(network: Network, paths: int, folder: Path, speak: Callable[[], obj
     speak()
     time.sleep(0.1)  # more than a ring's retire time
     run = timeline.Run(lab=None, stack="kernel", rawlab="0", kernel="0")
-    blocks = [capture.header(run, hosts(False, paths), places)]
+    blocks = [capture.header(run, hosts(False, Wire(paths=paths)), places)]
     for index, ring in enumerate(rings):
         blocks += [bytes(block) for block in ring.take()]
         ring.release()
@@ -252,7 +253,7 @@ def test_both_interfaces_of_a_host_are_that_hosts(network: Make, tmp_path: Path)
                 client.send(b"%d" % path)
                 assert arrived(server, 1) == [b"%d" % path]
 
-    assert [point.host for point in points(False, 2)] == ["client", "server"] * 2
+    assert [point.host for point in points(False, Wire(paths=2))] == ["client", "server"] * 2
     drafts = recorded(made, 2, tmp_path, speak)
     assert of_udp(drafts) == [(b"1", "client", True, True), (b"2", "client", True, True)]
     assert {draft.receiver for draft in drafts} == {"client", "server"}  # ARP goes both ways
