@@ -111,14 +111,19 @@ get_python() {
     apt_install "$package" || die "needs Python 3.11 or newer with venv: sudo apt-get install -y $package"
 }
 
-# Installs Debian packages as root, or by sudo where that asks nothing.
+# Installs Debian packages as root, or by sudo where that asks nothing. No service of theirs is started (invoke-rc.d(8)).
 apt_install() {
     local sudo=() log
     command -v apt-get >/dev/null || return
     ((EUID == 0)) || { sudo -n true 2>/dev/null || return; sudo=(sudo -n); }
     say "installing $* …"
-    log=$("${sudo[@]}" apt-get -qq update 2>&1 9>&- &&
-        "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
-            -o DPkg::Lock::Timeout=120 "$@" 2>&1 9>&-) ||
-        { say "apt-get failed:"$'\n'"$log"; return 1; }
+    log=$("${sudo[@]}" bash -c '
+        policy=/usr/sbin/policy-rc.d
+        if [[ ! -e $policy ]]; then
+            trap "rm -f $policy" EXIT
+            printf "#!/bin/sh\nexit 101\n" >"$policy" && chmod 755 "$policy"
+        fi
+        export DEBIAN_FRONTEND=noninteractive
+        apt-get -qq update && apt-get -qq install -y --no-install-recommends -o DPkg::Lock::Timeout=120 "$@"
+    ' apt_install "$@" 2>&1 9>&-) || { say "apt-get failed:"$'\n'"$log"; return 1; }
 }

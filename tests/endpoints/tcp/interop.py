@@ -104,6 +104,12 @@ def http(body: bytes) -> Callable[[App], None]:
     return answer
 
 
+def listening(app: App) -> None:
+    """Our end stays open until the peer's is closed, as HTTP clients do."""
+    if app.peer_closed and not app.connection.outbound.finishing:
+        app.ending = True
+
+
 class Program:
     """Ours: a host, its wire, and what runs on its connections."""
 
@@ -260,7 +266,7 @@ def main() -> None:
             "urgent": lambda: urgent(program),
             "http": lambda: answered(program.serve(count, lambda connection: App(connection, answer=http(body)))),
             "echo": lambda: answered(program.serve(1, lambda connection: App(connection, answer=echoing))),
-            "get": lambda: asked(program, b"GET /file HTTP/1.0\r\n\r\n", options.port),
+            "get": lambda: asked(program, b"GET /file HTTP/1.0\r\n\r\n", options.port, listening),
             "say": lambda: asked(program, body, options.port),
             "refused": lambda: asked(program, body, options.port),
         }[options.role]()
@@ -286,10 +292,12 @@ def answered(apps: list[App]) -> dict[str, object]:
     return {"graceful": sum(app.errno is None for app in apps)}
 
 
-def asked(program: Program, data: bytes, port: int) -> dict[str, object]:
+def asked(
+    program: Program, data: bytes, port: int, answer: Callable[[App], None] | None = None
+) -> dict[str, object]:
     """One connection that we begin."""
-    (app,) = program.ask(1, lambda _, connection: App(connection, data), port=port)
-    body = bytes(app.came).partition(b"\r\n\r\n")[2] if app.came.startswith(b"HTTP/1.0 200") else bytes(app.came)
+    (app,) = program.ask(1, lambda _, connection: App(connection, data, answer=answer), port=port)
+    body = bytes(app.came).partition(b"\r\n\r\n")[2] if app.came.startswith(b"HTTP/1.") else bytes(app.came)
     return {"errno": app.errno, "octets": len(body), "sha256": hashlib.sha256(body).hexdigest()}
 
 

@@ -124,6 +124,25 @@ def test_we_get_a_file_from_pythons_http_server(tmp_path: Path) -> None:
     assert told["ours"] == {"errno": None, "octets": 3_000_000, "sha256": sha256(stream(3_000_000, 5))}
 
 
+NGINX = """
+daemon off; master_process off; pid {folder}/pid; error_log {folder}/errors;
+events {{}}
+http {{ access_log off; server {{ listen 8000; root {folder}; }}
+  client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
+  uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s; }}
+"""
+
+
+def test_we_get_a_file_from_nginx(tmp_path: Path) -> None:
+    """We are the HTTP client of a server that sends by sendfile(2), and closes first."""
+    needs("nginx")
+    (tmp_path / "file").write_bytes(stream(3_000_000, 5))
+    (tmp_path / "conf").write_text(NGINX.format(folder=tmp_path))
+    told = run("get", "--port", 8000, command=["nginx", "-c", str(tmp_path / "conf"), "-e", str(tmp_path / "errors")])
+    assert told["ours"]["errno"] is None, (tmp_path / "errors").read_text()
+    assert told["ours"] == {"errno": None, "octets": 3_000_000, "sha256": sha256(stream(3_000_000, 5))}
+
+
 @pytest.mark.parametrize(
     "command",
     [["nc", "-N", OURS[4], "7"], ["socat", "-t30", "STDIO", f"TCP:{OURS[4]}:7"]],
