@@ -225,7 +225,7 @@ def _numbers(segment: TcpSegment, seq_base: Serial | None, ack_base: Serial | No
 def _format_tcp(segment: TcpSegment, seq_base: Serial | None, ack_base: Serial | None) -> str:
     parts = [f"Flags [{symbols.tcp_flags(segment.flags)}]", *_numbers(segment, seq_base, ack_base)]
     if segment.options:
-        options = ",".join(_format_option(option, ack_base) for option in segment.options)
+        options = ",".join(option_words(option, ack_base) for option in segment.options)
         parts.append(f"options [{options}]")
     return ", ".join([*parts, f"length {segment.length}"])
 
@@ -251,7 +251,8 @@ def _read_tcp(line: Line, ports: list[int], seq_base: Serial, ack_base: Serial) 
     return segment
 
 
-def _format_option(option: TcpOption, ack_base: Serial | None) -> str:
+def option_words(option: TcpOption, ack_base: Serial | None) -> str:
+    """'mss 1460', 'TS val 3 ecr 0', 'sack 1 {7:9}', its edges relative to `ack_base`."""
     word = symbols.tcp_option(option.kind)
     match option.kind, option.values:
         case 2 | 3, (number,):

@@ -1,0 +1,54 @@
+"""What a drawing writes beside a packet, a call, a time: few words, large, and more, smaller."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rawlab.model.facts import TcpSegment
+from rawlab.model.story import CallStory, Packet, Story
+from rawlab.views.escape import terminal
+from rawlab.views.rows import STRSIZE, bases, text_of
+from rawlab.wire.line import relative
+from rawlab.wire.packets import option_words
+from rawlab.wire.strace import format_call
+from rawlab.wire.symbols import tcp_flags
+
+WORDS, SMALL = 16.0, 12.0
+"sizes, in points"
+_CALL_CELLS = 42  # of a call's words at the most
+_TIMESTAMPS = 8  # the kind of TCP's option (RFC 7323)
+
+
+def packet_words(packet: Packet, story: Story) -> Sequence[tuple[str, float]]:
+    """Few words, and, smaller, the rest: (text, size) of each line."""
+    lost = " — lost" if packet.lost else ""
+    segment = packet.facts.transport
+    if not isinstance(segment, TcpSegment):
+        return ((terminal(text_of(packet, story)) + lost, WORDS),)
+    seq_base, ack_base = bases(packet)
+    numbers = f"[{tcp_flags(segment.flags)}]"
+    if segment.length or set(segment.flags) & set("SFR"):
+        first, end = relative(segment.seq, seq_base), relative(segment.seq + segment.length, seq_base)
+        numbers += f" seq {first}:{end}" if segment.length else f" seq {first}"
+    if "A" in segment.flags:
+        numbers += f" ack {relative(segment.ack, ack_base)}"
+    octets = [f"{segment.length} octets"] if segment.length else []
+    options = ["TS" if option.kind == _TIMESTAMPS else option_words(option, ack_base) for option in segment.options]
+    more = [*octets, f"win {segment.window}", *(option for option in options if option != "nop")]
+    return ((numbers + lost, WORDS), (", ".join(more), SMALL))
+
+
+def call_words(told: CallStory) -> str:
+    """The call as strace has it; of a long one the result, and what of the arguments there is room for."""
+    whole = terminal(format_call(told.call, STRSIZE))
+    if len(whole) <= _CALL_CELLS:
+        return whole
+    before, mark, result = whole.rpartition(") = ")
+    result = result.partition(" (")[0]
+    room = _CALL_CELLS - len(result) - 6
+    return f"{before[:room]} …{mark}{result}" if mark and room > 8 else f"{whole[: _CALL_CELLS - 1]}…"
+
+
+def duration(ns: int) -> str:
+    """'12.345 ms', '3.2 s'."""
+    return f"{ns / 1e6:.3f} ms" if ns < 1_000_000_000 else f"{ns / 1e9:.3f} s"
