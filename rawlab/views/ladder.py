@@ -14,7 +14,6 @@ import math
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Literal
 
 from rawlab.model.story import CallStory, Packet, Story
@@ -206,7 +205,7 @@ class _Layout:
         y = before = _TOP
         last_ns = self.moments[0].at_ns if self.moments else 0
         gaps = [b.at_ns - a.at_ns for a, b in zip(self.moments, self.moments[1:], strict=False)]
-        silence = max(_SILENCE_NS, 20 * median(gaps)) if gaps else _SILENCE_NS
+        silence = max(_SILENCE_NS, 20 * sorted(gaps)[len(gaps) // 2]) if gaps else _SILENCE_NS
         scale = self._scale(sum(gaps))
         for number, moment in enumerate(self.moments):
             took = moment.at_ns - last_ns

@@ -96,7 +96,8 @@ class Started:
         try:
             out, err = self.process.communicate(timeout=SECONDS)
         except subprocess.TimeoutExpired:
-            end_all()
+            self.process.kill()
+            self.process.communicate()
             raise
         return Done(code=self.process.returncode, out=out or "", err=err)
 
@@ -161,13 +162,18 @@ def start(
 _started: list[subprocess.Popen[str]] = []
 
 
-def end_all() -> None:
-    """Ends the runs that a test which failed has left."""
+def started() -> list[subprocess.Popen[str]]:
+    """The runs that this process's tests have started, and that nobody has ended for good."""
+    return [*_started]
+
+
+def end_all(but: Sequence[subprocess.Popen[str]] = ()) -> None:
+    """Ends the runs that a test which failed has left; those before it, which others look at, go on."""
     for process in _started:
-        if process.returncode is None:
+        if process.returncode is None and process not in but:
             process.kill()
             process.communicate()
-    _started.clear()
+    _started[:] = but
 
 
 def rawlab(*arguments: str, folder: Path, **more: Any) -> Done:
