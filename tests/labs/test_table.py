@@ -5,34 +5,19 @@ RAWLAB_RUNS=20 runs each lab twenty times: the same causes and the same guarante
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import replace
-from pathlib import Path
-
 import pytest
 
 from rawlab import labs
 from rawlab.views import story_json
 from tests.labs import ladder
-from tests.labs.runs import IPV6, NAMES, Run, Runs, parameters, repetitions
-
-LADDERS = Path(__file__).parent / "ladders"
+from tests.labs.runs import IPV6, NAMES, Run, Runs, parameters
 
 
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("run", [*parameters(NAMES), *parameters(IPV6, ipv6=True)], indirect=True)
 def test_a_run_shows_what_the_lab_is_there_to_show(run: Run, all_runs: Runs) -> None:
-    """Calls, packets, causes, waits and states are the ladder's, over IPv4 and IPv6; nothing is left behind.
-
-    A machine that stands still for longer than a retransmission timer gives a run, as true, of another story: one
-    more run is made then, which has to fit, and the difference is told as a warning.
-    """
-    text = (LADDERS / f"{run.wanted.lab}.ladder").read_text()
-    differences = ladder.differences(text, run.succeeded().story, ipv6=run.wanted.ipv6)
-    if differences and repetitions() == 1:
-        warnings.warn(f"{run.wanted}: the first run differed\n{differences}", stacklevel=1)
-        again = all_runs.get(replace(run.wanted, number=2))
-        differences = ladder.differences(text, again.succeeded().story, ipv6=run.wanted.ipv6)
+    """Calls, packets, causes, waits and states are the ladder's, over IPv4 and IPv6; nothing is left behind."""
+    differences = ladder.of_run(run, all_runs)
     assert not differences, f"{run.wanted}\n{differences}"
 
 
@@ -86,4 +71,4 @@ def test_the_syn_ack_answers_the_syn_that_was_not_dropped(run: Run) -> None:
 
 def test_each_lab_has_a_ladder() -> None:
     """And no ladder is left of a lab that is gone."""
-    assert sorted(file.stem for file in LADDERS.glob("*.ladder")) == sorted(labs.NAMES)
+    assert sorted(file.stem for file in ladder.LADDERS.glob("*.ladder")) == sorted(labs.NAMES)

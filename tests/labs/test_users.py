@@ -6,17 +6,16 @@ import pytest
 
 from rawlab.model.facts import IcmpMessage
 from tests.labs import ladder
-from tests.labs.runs import IPV6, LOOPBACK, NAMES, Run, parameters, repetitions
-from tests.labs.test_table import LADDERS
+from tests.labs.runs import IPV6, LOOPBACK, NAMES, Run, Runs, parameters, repetitions
 
 FEW = IPV6 if repetitions() > 1 else ["tcp-echo", "udp-echo", "raw-ping"]
 
 
+@pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("run", [*parameters(NAMES, user=True), *parameters(FEW, user=True, ipv6=True)], indirect=True)
-def test_an_ordinary_user_sees_the_same(run: Run) -> None:
+def test_an_ordinary_user_sees_the_same(run: Run, all_runs: Runs) -> None:
     """No lab needs root: in a user namespace of its own it shows what it shows root."""
-    text = (LADDERS / f"{run.wanted.lab}.ladder").read_text()
-    differences = ladder.differences(text, run.succeeded().story, ipv6=run.wanted.ipv6)
+    differences = ladder.of_run(run, all_runs)
     assert not differences, f"{run.wanted}\n{differences}"
 
 
