@@ -19,6 +19,8 @@ examples:
   rawlab capture tcp-echo -o echo.pcapng --message hello --message again
   rawlab craft 'IP()/TCP(dport=7,flags="S")' --against tcp-echo
                                         a SYN by hand, each field shown, and what the server answers
+  sudo rawlab sniff -i lo tcp port 8080 and syn
+                                        packets as they come; sniff --lab looks into a lab that runs
   rawlab replay echo.pcapng             the same tables again, no privilege needed
   rawlab replay echo.pcapng --format json | jq '.packets[].cause.reason'
   rawlab explain accept                 what a call does, in the kernel and on the wire
@@ -48,7 +50,8 @@ def parser() -> argparse.ArgumentParser:
     )
     whole.add_argument("--version", action="version", version=f"rawlab {__version__}")
     commands = whole.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
-    for add in (_add_list, _add_capture, _add_craft, _add_replay, _add_explain, _add_doctor, _add_completion):
+    others = _add_explain, _add_doctor, _add_completion
+    for add in (_add_list, _add_capture, _add_craft, _add_sniff, _add_replay, *others):
         add(commands)
     return whole
 
@@ -72,7 +75,7 @@ def _add_table_options(command: argparse.ArgumentParser) -> None:
     group.add_argument("--width", type=_number(40, 10_000), metavar="COLUMNS", help=from_terminal)
     group.add_argument("--full", action="store_true", help="all rows on a terminal, however many")
     group.add_argument(
-        "--endpoint-calls", action="store_true", help="also the calls that rawlab's own SCTP makes on its raw socket"
+        "--endpoint-calls", action="store_true", help="also the calls that rawlab's own SCTP or TCP makes by itself"
     )
 
 
@@ -140,6 +143,10 @@ a packet is described in scapy's notation, or in tcpdump's; nothing in it is eva
   'IPv6()/ICMPv6EchoRequest(data="x")'       or Ether(…), ARP(…), UDP(…), SCTP(…), DNS(…), … as scapy names them
   'IP()/UDP(dport=[7, 9])'                   a list, or a range as (7, 9): several packets
   'IP 10.0.0.1.40000 > 10.0.0.2.7: Flags [S], seq 0, win 64240, length 0'
+
+a flood is sent by --flood, and never leaves the lab:
+  'IP(src="10.0.0.9")/TCP(flags="S")' --flood --vary tcp.sport --against tcp-echo
+                                             what SYNs without end do to a server: its kernel's counters
 """
 
 
@@ -181,7 +188,12 @@ def _add_craft(commands: Any) -> None:
     group.add_argument("--show", action="store_true", help="only show them; nothing is sent, no privilege needed")
     group = command.add_argument_group("how they are sent")
     group.add_argument("--against", metavar="LAB", help="run that lab's server at the other end (default: none)")
-    group.add_argument("--count", type=_number(1, 10_000), metavar="N", help="all of it N times (default: 1)")
+    group.add_argument(
+        "--count",
+        type=_number(1, 100_000_000),
+        metavar="N",
+        help="all of it N times, 10000 at most (default: 1); with --flood: that many packets",
+    )
     group.add_argument(
         "--rate", type=_number(1, 1_000), metavar="PPS", help="packets a second (default: 100)"
     )
@@ -192,10 +204,62 @@ def _add_craft(commands: Any) -> None:
         metavar="SECONDS",
         help="no answer is waited for any more when so long none came (default: 0.3)",
     )
+    group.add_argument("--flood", action="store_true", help="as fast as it goes, inside the lab; a report is shown")
+    group.add_argument("--seconds", type=_seconds, metavar="S", help="with --flood: for so long (default: 1)")
+    group.add_argument(
+        "--vary",
+        action="append",
+        default=[],
+        dest="varied",
+        metavar="LAYER.FIELD[=LOW-HIGH]",
+        help="with --flood: a field that counts up, as tcp.sport, ip.src=10.0.0.100-10.0.0.199; may be repeated",
+    )
     group.add_argument("--interface", metavar="NAME", help="outside of any lab, on this interface; needs root")
     group.add_argument("--outside", action="store_true", help="with --interface, --count and --rate: yes, outside")
     _add_table_options(command)
     command.set_defaults(command="craft", lab="craft")
+
+
+_SNIFF = """\
+Shows packets as they come, each with why it exists as far as that can be known without the calls; keeps them with -o.
+On an interface of the present network (needs root), or inside a lab that runs. Sends nothing.
+
+a filter, of which the kernel drops all else; no name is looked up:
+  host A · src host A · dst host A · port N · src port N · dst port N
+  tcp · udp · sctp · icmp · icmp6 · arp · ip · ip6 · tcp port N · ip host A · …
+  syn · fin · rst · psh · ack · urg · ece · cwr, or as tcp[syn]
+  joined by and, or, not and parentheses, as tcpdump joins them: 'tcp port 80 and (syn or fin)'
+"""
+
+
+def _add_sniff(commands: Any) -> None:
+    command = commands.add_parser(
+        "sniff",
+        help="a live table of the packets on an interface, or in a lab that runs",
+        description=_SNIFF,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("filter", metavar="FILTER", nargs="*", help="which packets (default: all)")
+    command.add_argument("-i", "--interface", metavar="NAME", help="an interface of the present network; needs root")
+    command.add_argument(
+        "--lab",
+        type=_number(1, 1 << 22),
+        nargs="?",
+        const=0,
+        metavar="PID",
+        help="the lab that runs now, or that of this rawlab: its hosts' interfaces",
+    )
+    command.add_argument("-o", "--output", metavar="FILE", help="a new file for the packets (default: none)")
+    command.add_argument("--force", action="store_true", help="replace FILE if it exists")
+    command.add_argument("--count", type=_number(1, 1_000_000_000), metavar="N", help="end after N packets")
+    command.add_argument("--duration", type=_duration, metavar="SECONDS", help="end after so long")
+    of_process = "only packets of sockets that this process holds, and which"
+    command.add_argument("--pid", type=_number(1, 1 << 22), metavar="PID", help=of_process)
+    command.add_argument("--format", default="simple", metavar="FORMAT", help="simple, or json: one object a line")
+    command.add_argument(
+        "--width", type=_number(40, 10_000), metavar="COLUMNS", help="default: the terminal's, or a line a packet"
+    )
+    command.set_defaults(command="sniff")
 
 
 def _add_replay(commands: Any) -> None:
@@ -239,6 +303,12 @@ def _number(low: int, high: int) -> Callable[[str], int]:
 def _seconds(text: str) -> float:
     if not re.fullmatch(r"\d{1,2}(\.\d{1,3})?", text, re.ASCII) or float(text) > 60:
         raise argparse.ArgumentTypeError(f"seconds from 0 to 60 expected, {text!r} came")
+    return float(text)
+
+
+def _duration(text: str) -> float:
+    if not re.fullmatch(r"\d{1,6}(\.\d{1,3})?", text, re.ASCII) or float(text) == 0:
+        raise argparse.ArgumentTypeError(f"seconds, up to 999999, expected, {text!r} came")
     return float(text)
 
 

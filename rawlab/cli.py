@@ -211,10 +211,18 @@ def _capture_one(arguments: argparse.Namespace) -> int:
 
 
 def _craft(arguments: argparse.Namespace) -> int:
-    from rawlab import crafting
+    from rawlab import crafting, flooding
 
     _check_format(arguments)
+    if arguments.flood:
+        return flooding.flood(arguments, _read_input, _output)
     return crafting.craft(arguments, _read_input, _perform)
+
+
+def _sniff(arguments: argparse.Namespace) -> int:
+    from rawlab import sniffing
+
+    return sniffing.sniff(arguments)
 
 
 def _output(arguments: argparse.Namespace) -> tuple[Path | None, int]:
@@ -291,7 +299,12 @@ def _replay(arguments: argparse.Namespace) -> int:
     _check_format(arguments)
     data = _read_input(arguments.file)
     captured = store.parse(data, arguments.file)
-    _show(explain(captured), arguments)
+    if captured.run.lab == "sniff" and arguments.format == "simple":
+        from rawlab import sniffing
+
+        sniffing.replay(captured, arguments)
+    else:
+        _show(explain(captured), arguments)
     if captured.damaged_at is not None:
         read = f"{count(len(captured.frames), 'packet')} read, damaged at byte {captured.damaged_at}"
         raise Damaged(f"{arguments.file}: {read}: {captured.damage}")
@@ -324,39 +337,10 @@ def _read_input(name: str) -> bytes:
 
 
 def _explain(arguments: argparse.Namespace) -> int:
-    from rawlab import topics
+    from rawlab import explaining
 
-    if arguments.what is None:
-        print("\n".join(topics.NAMES))
-        return 0
-    file, colon, which = arguments.what.rpartition(":")
-    if colon and file:
-        print(_explain_row(file, which))
-    elif arguments.what in topics.NAMES:
-        print(topics.topic(arguments.what), end="")
-    else:
-        raise UsageError(f"{arguments.what}: no such topic{_nearest(arguments.what, topics.NAMES)}")
+    print(explaining.explain(arguments.what, _read_input, _nearest))
     return 0
-
-
-def _explain_row(file: str, which: str) -> str:
-    """A packet (p6, or 6) or a call (c6) of a capture, taken apart."""
-    from rawlab import store, topics
-    from rawlab.api import explain
-    from rawlab.views import anatomy
-
-    kind, number = (which[:1], which[1:]) if which[:1] in ("c", "p") else ("p", which)
-    if not number.isdecimal():
-        raise UsageError(f"{which}: expected p6 for packet 6, c6 for call 6")
-    story = explain(store.parse(_read_input(file), file))
-    told = story.calls if kind == "c" else story.packets
-    n = int(number)
-    if not 1 <= n <= len(told):
-        raise UsageError(f"{which}: no such row; {file} has c1 to c{len(story.calls)} and p1 to p{len(story.packets)}")
-    if kind == "p":
-        return anatomy.packet(story, n)
-    name = story.calls[n - 1].call.name
-    return anatomy.call(story, n, topics.topic(name) if name in topics.NAMES else "")
 
 
 # ----------------------------------------------------------------------------------------------- others
@@ -386,6 +370,7 @@ _COMMANDS = {
     "list": _list,
     "capture": _capture,
     "craft": _craft,
+    "sniff": _sniff,
     "replay": _replay,
     "explain": _explain,
     "doctor": _doctor,

@@ -31,19 +31,24 @@ Perform = Callable[[Callable[[int], "Outcome"], argparse.Namespace, Callable[["S
 
 def craft(arguments: argparse.Namespace, read: Callable[[str], bytes], perform: Perform) -> int:
     """The command's exit code. `read`: a named capture's octets. Raises RawlabError."""
-    _check_words(arguments)
+    check_words(arguments)
+    for name, value in (("seconds", arguments.seconds), ("vary", arguments.varied)):
+        if value:
+            raise UsageError(f"--{name} is for a flood: say --flood as well")
+    if (arguments.count or 1) > MOST_PACKETS:
+        raise UsageError(f"--count {arguments.count}: a number from 1 to {MOST_PACKETS} expected")
     if arguments.show:
         from rawlab.live import privilege
         from rawlab.views import crafted
 
         privilege.drop()
-        ends = _ends(arguments) if arguments.interface else Ends(destination_port=_port(arguments))
-        print(crafted.before(_packets(arguments, ends, read), arguments.count or 1))
+        ends = _ends(arguments) if arguments.interface else Ends(destination_port=port(arguments))
+        print(crafted.before(packets(arguments, ends, read), arguments.count or 1))
         return 0
     return _send(arguments, read, perform)
 
 
-def _check_words(arguments: argparse.Namespace) -> None:
+def check_words(arguments: argparse.Namespace) -> None:
     """What does not go together. Raises UsageError, PermissionMissing."""
     from rawlab import labs
 
@@ -55,7 +60,9 @@ def _check_words(arguments: argparse.Namespace) -> None:
         from rawlab.wire.craft import nearest
 
         raise UsageError(f"--against {arguments.against}: no such lab{nearest(arguments.against, labs.NAMES)}")
-    if arguments.interface or arguments.outside:
+    if arguments.against is not None and labs.lab(arguments.against).wire.router:
+        raise UsageError(f"--against {arguments.against}: a router is before its server; name a lab without one")
+    if arguments.interface is not None or arguments.outside:
         _check_outside(arguments)
 
 
@@ -109,22 +116,22 @@ def _sending(arguments: argparse.Namespace, read: Callable[[str], bytes]) -> Sen
     from rawlab.live.network import CLIENT, SERVER
     from rawlab.model.timeline import Host
 
-    ends = _ends(arguments) if arguments.outside else Ends(destination_port=_port(arguments))
-    packets = _packets(arguments, ends, read)
+    ends = _ends(arguments) if arguments.outside else Ends(destination_port=port(arguments))
+    made = packets(arguments, ends, read)
     count, rate = arguments.count or 1, arguments.rate or 100
-    if len(packets) * count > MOST_PACKETS:
-        raise UsageError(f"{len(packets)} packets, {count} times: {MOST_PACKETS} in all at most")
+    if len(made) * count > MOST_PACKETS:
+        raise UsageError(f"{len(made)} packets, {count} times: {MOST_PACKETS} in all at most")
     hosts: tuple[Host, ...] = ()
     if arguments.outside:
         own = tuple(address for address in ends.source if address is not None)
-        hosts = Host(name=CLIENT.name, addresses=own), Host(name=SERVER.name, addresses=_receivers(packets))
+        hosts = Host(name=CLIENT.name, addresses=own), Host(name=SERVER.name, addresses=_receivers(made))
     return Sending(
-        packets=tuple(packets),
+        packets=tuple(made),
         count=count,
         rate=min(rate, MOST_A_SECOND),
         wait=arguments.wait,
         against=arguments.against,
-        ipv6=_version(packets[0]) == 6,
+        ipv6=version(made[0]) == 6,
         outside=arguments.interface,
         ends=hosts,
     )
@@ -157,7 +164,8 @@ def _tell(story: Story, arguments: argparse.Namespace) -> list[str]:
 # ---- packets
 
 
-def _packets(arguments: argparse.Namespace, ends: Ends, read: Callable[[str], bytes]) -> list[Crafted]:
+def packets(arguments: argparse.Namespace, ends: Ends, read: Callable[[str], bytes]) -> list[Crafted]:
+    """The packets that were asked for. Raises UsageError."""
     from rawlab.wire import craft
     from rawlab.wire.description import parse, parse_name, parse_setting
 
@@ -206,14 +214,23 @@ def _captured(source: str, read: Callable[[str], bytes]) -> tuple[Frame, int]:
     return frame, captured.points[frame.point].linktype
 
 
-def _port(arguments: argparse.Namespace) -> int | None:
+def framed(packet: Crafted, ends: Ends) -> bytes:
+    """The whole frame, from its Ethernet header on: what a packet socket sends."""
+    if packet.to is None:
+        return packet.data
+    macs = f"{ends.destination_mac}:{ends.source_mac}".replace(":", "")
+    return bytes.fromhex(macs) + (b"\x08\0" if packet.data[0] >> 4 == 4 else b"\x86\xdd") + packet.data
+
+
+def port(arguments: argparse.Namespace) -> int | None:
     """Whom a packet is for that names no port: the lab's server."""
     from rawlab import labs
 
     return labs.lab(arguments.against).port if arguments.against else None
 
 
-def _version(packet: Crafted) -> int:
+def version(packet: Crafted) -> int:
+    """Of IP."""
     from rawlab.wire.decode import decode
 
     ip = decode(packet.data, packet.linktype).ip

@@ -63,8 +63,15 @@ ROOMS = {
     "topics": Room(),
     "arguments": Room(rawlab="__version__ errors"),
     "crafting": Room(rawlab=ALL, impure=True),
+    "explaining": Room(rawlab=ALL),
+    "sniffing": Room(rawlab=ALL, impure=True),
+    "flooding": Room(rawlab=f"crafting {ALL}", impure=True),
     "completion": Room(rawlab="labs topics views", pypi="shtab"),
-    "cli": Room(rawlab=f"arguments crafting completion {ALL}", pypi="tabulate wcwidth", impure=True),
+    "cli": Room(
+        rawlab=f"arguments crafting explaining flooding sniffing completion {ALL}",
+        pypi="tabulate wcwidth",
+        impure=True,
+    ),
     "__main__": Room(rawlab="cli", impure=True),
     "__init__": Room(rawlab="api", stdlib="__future__ typing", lazy=True),
 }
@@ -79,6 +86,7 @@ LEAVE = {
     "wire/fields.py": "scapy",
     "wire/sctp.py": "crc32c",
     "wire/sctp_build.py": "crc32c",
+    "wire/template.py": "numpy",
     "live/supersocket.py": "scapy",
 }
 
@@ -193,7 +201,10 @@ def test_every_import_is_in_the_table() -> None:
     assert not broken, "\n" + "\n".join(broken)
 
 
-KERNEL = "is pure: the kernel, files, the clock and processes belong to live, store, api, crafting, cli and __main__."
+KERNEL = (
+    "is pure: the kernel, files, the clock and processes belong to live, store, api, crafting, sniffing, flooding, "
+    "cli and __main__."
+)
 
 
 @pytest.mark.parametrize(

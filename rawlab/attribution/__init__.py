@@ -5,7 +5,18 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from rawlab.attribution import datagrams, endpoint_calls, hand_made, neighbours, sctp, sctp_calls, tcp
+from rawlab.attribution import (
+    datagrams,
+    endpoint_calls,
+    flooded,
+    forwarding,
+    hand_made,
+    implied,
+    neighbours,
+    sctp,
+    sctp_calls,
+    tcp,
+)
 from rawlab.attribution.association import Association
 from rawlab.attribution.calls import Links, link
 from rawlab.attribution.connection import Connection
@@ -13,7 +24,7 @@ from rawlab.attribution.lanes import SctpLane, TcpLane
 from rawlab.attribution.pairing import Decode, pair
 from rawlab.attribution.sockets import RECEIVERS, Sockets
 from rawlab.attribution.whys import why
-from rawlab.attribution.words import numbers
+from rawlab.attribution.words import KERNEL, OWN_TCP, numbers
 from rawlab.model.event import Call
 from rawlab.model.states import TcpEvent
 from rawlab.model.story import CallStory, Story
@@ -30,11 +41,17 @@ def tell(timeline: Timeline, decode: Decode) -> Story:
     drafts = pair(timeline, decode)
     calls = [call for call in timeline.calls if not call.endpoint]
     sockets = Sockets(calls)
-    neighbours.attribute(drafts)
+    own_hosts = {host.name for host in timeline.hosts if host.own_tcp}
+    own = {address for host in timeline.hosts for address in host.own_tcp}
+    neighbours.attribute(drafts, own)
+    forwarding.attribute(drafts, timeline.hosts)
     hand_made.attribute(drafts, sockets)
+    if not sockets.recorded:
+        implied.attribute(drafts)
     received = datagrams.attribute(drafts, sockets)
-    connections = tcp.attribute(drafts, sockets, hosts)
+    connections = tcp.attribute(drafts, sockets, hosts, own)
     associations = sctp.attribute(drafts, sockets, hosts, _STACKS.get(timeline.run.stack or "", "the kernel"))
+    flooded.attribute(drafts, timeline)
     links = link(calls, drafts, connections, received, sockets.polled)
     sctp_calls.link(links, associations, sockets)
     alone = _lone_lanes(calls, links, sockets)
@@ -46,7 +63,7 @@ def tell(timeline: Timeline, decode: Decode) -> Story:
             CallStory(
                 n=n,
                 call=call,
-                why=why(call, mine),
+                why=why(call, mine, OWN_TCP if call.host in own_hosts else KERNEL),
                 sent=numbers(mine.sent),
                 waited_for=numbers(mine.waited_for),
                 states=before,

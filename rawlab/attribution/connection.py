@@ -14,6 +14,7 @@ from rawlab.attribution.conversation import Conversation
 from rawlab.attribution.lanes import TcpLane
 from rawlab.attribution.pairing import Draft
 from rawlab.attribution.sockets import RECEIVERS, SENDERS, NumberedCall, Ranges, Socket
+from rawlab.attribution.words import KERNEL
 from rawlab.model.address import Endpoint
 from rawlab.model.facts import TcpSegment
 from rawlab.model.ranges import RangeSet
@@ -27,8 +28,12 @@ class End:
     address: Endpoint
     host: str
     socket: Socket | None
+    speaker: str = KERNEL
+    "who speaks TCP there, in words"
     listener: NumberedCall | None = None
     "the listen call on whose behalf it was opened"
+    listening: Socket | None = None
+    "the socket that listened, where nobody accepted the connection"
     connect: NumberedCall | None = None
     "the connect call that opened it"
     port_is_connects: bool = False
@@ -67,6 +72,10 @@ class End:
     "the highest acknowledgment number that arrived"
     duplicate_acks: list[Draft] = field(default_factory=list)
     "acknowledgments of the same number that arrived one after the other"
+    again: dict[int, Draft] = field(default_factory=dict)
+    "by its first number: what was sent again, its last time"
+    lost_until: int = 0
+    "one past the highest number sent when it last found that something was lost"
     last_arrival: Draft | None = None
     reset: bool = False
 
@@ -101,6 +110,16 @@ class End:
     def bringers(self, first: int, end: int) -> list[Draft]:
         """The packets that first brought it the other end's numbers [first, end)."""
         return _over(self.brought, first, end)
+
+    def sends_again(self, first: int, draft: Draft) -> Draft | None:
+        """It sends what begins there once more: the last packet that did; None: it lies behind a loss found before."""
+        last = self.again.get(first) or next(iter(self.carriers(first, first + 1)), None)
+        behind = first not in self.again and first < self.lost_until
+        self.again[first] = draft
+        if behind:
+            return None
+        self.lost_until = self.sent_end
+        return last or draft
 
     def learn(self, first: int, end: int, draft: Draft) -> None:
         """The other end's numbers [first, end) have arrived."""

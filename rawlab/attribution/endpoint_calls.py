@@ -1,4 +1,4 @@
-"""The calls that our own endpoint makes on its raw socket, each tied to the packet that it sends or receives.
+"""The calls that our own endpoint makes on its raw or packet socket, each tied to the packet that it sends or receives.
 
 They are told beside the program's calls, not among them: what a packet is for is the program's call, or the
 protocol; that a sendto on a raw socket put it on the wire is how an endpoint outside the kernel does it.
@@ -14,7 +14,7 @@ from rawlab.attribution.sockets import RECEIVERS, SENDERS
 from rawlab.model.event import Call
 from rawlab.model.story import CallStory
 
-_PROTOCOL = 132
+_SCTP = 132
 
 
 def tell(calls: Sequence[Call], drafts: Sequence[Draft]) -> tuple[CallStory, ...]:
@@ -22,16 +22,17 @@ def tell(calls: Sequence[Call], drafts: Sequence[Draft]) -> tuple[CallStory, ...
     left: dict[tuple[str | None, bytes], deque[Draft]] = defaultdict(deque)
     came: dict[tuple[str | None, bytes], deque[Draft]] = defaultdict(deque)
     for draft in drafts if calls else ():
-        if draft.facts.ip is not None and draft.facts.ip.protocol == _PROTOCOL:
-            octets = _payload(draft)
-            left[draft.sender, octets].append(draft)
-            if not draft.lost:
-                came[draft.receiver, octets].append(draft)
+        octets = _handed_over(draft)
+        left[draft.sender, octets].append(draft)
+        if not draft.lost:
+            came[draft.receiver, octets].append(draft)
     return tuple(_told(n, call, left, came) for n, call in enumerate(calls, 1))
 
 
-def _payload(draft: Draft) -> bytes:
-    assert draft.facts.ip is not None
+def _handed_over(draft: Draft) -> bytes:
+    """Of SCTP, on raw sockets, what is behind the IP header; else the whole frame, as a packet socket has it."""
+    if draft.facts.ip is None or draft.facts.ip.protocol != _SCTP:
+        return bytes(draft.data)
     first, end = draft.facts.ip.payload
     return bytes(memoryview(draft.data)[first:end])
 

@@ -9,14 +9,14 @@ from collections import defaultdict, deque
 from collections.abc import Sequence
 
 from rawlab.attribution.pairing import Draft
-from rawlab.attribution.sockets import SENDERS, NumberedCall, Socket, Sockets
+from rawlab.attribution.sockets import SENDERS, NumberedCall, Sockets
 from rawlab.model.story import Cause
 
 
 def attribute(drafts: Sequence[Draft], sockets: Sockets) -> None:
     """Gives its cause to every frame that was written as it is, in order."""
     written: dict[tuple[str, bytes], deque[NumberedCall]] = defaultdict(deque)
-    for socket in filter(_is_packet_socket, sockets):
+    for socket in (socket for socket in sockets if socket.is_packet):
         for n, call in socket.named(*SENDERS):
             if call.errno is None and call.data:
                 written[socket.host, call.data].append((n, call))
@@ -33,8 +33,3 @@ def attribute(drafts: Sequence[Draft], sockets: Sockets) -> None:
                 reason=f"the whole frame is what {call.name} (call {n}) wrote (packet(7))",
                 confidence="exact",
             )
-
-
-def _is_packet_socket(socket: Socket) -> bool:
-    made = next(socket.named("socket"), None)
-    return made is not None and dict(made[1].args).get("domain") == "AF_PACKET"

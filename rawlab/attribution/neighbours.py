@@ -6,41 +6,50 @@ waits, and leaves as the next one to the address that was asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from rawlab.attribution.pairing import Draft
-from rawlab.attribution.words import kernel
+from rawlab.attribution.words import OWN_TCP, kernel
 from rawlab.model.facts import ArpMessage, IcmpMessage
 
 _MLD = frozenset((130, 131, 132, 143))
 _ROUTER = frozenset((133, 134))
 
 
-def attribute(drafts: Sequence[Draft]) -> None:
-    """Gives every ARP, neighbour, router and multicast-listener message its cause."""
+def attribute(drafts: Sequence[Draft], own: Collection[str] = ()) -> None:
+    """Gives every ARP, neighbour, router and multicast-listener message its cause.
+
+    `own`: addresses that no kernel owns: rawlab asks and answers for them.
+    """
     for index, draft in enumerate(drafts):
         match draft.facts.transport:
             case ArpMessage(operation=1, target=target, sender=asker):
-                _asked(drafts, index, draft, asker, target)
+                _asked(drafts, index, draft, asker, target, own)
             case ArpMessage(operation=2, sender=told):
-                _answered(drafts, index, draft, told)
+                _answered(drafts, index, draft, told, told in own)
             case IcmpMessage(version=6, type=135, target=str(target)):
-                _asked(drafts, index, draft, draft.facts.ip.source if draft.facts.ip else "", target)
+                asker = draft.facts.ip.source if draft.facts.ip else ""
+                _asked(drafts, index, draft, asker, target, own)
             case IcmpMessage(version=6, type=136, target=str(told)):
-                _answered(drafts, index, draft, told)
+                _answered(drafts, index, draft, told, told in own)
             case IcmpMessage(version=6, type=kind) if kind in _MLD:
                 draft.cause = kernel("the kernel tells which multicast groups it listens to (MLD)")
             case IcmpMessage(version=6, type=kind) if kind in _ROUTER:
                 draft.cause = kernel("the kernel looks for routers")
 
 
-def _asked(drafts: Sequence[Draft], index: int, draft: Draft, asker: str, target: str) -> None:
+def _asked(drafts: Sequence[Draft], index: int, draft: Draft, asker: str, target: str, own: Collection[str]) -> None:
     if asker in ("::", "0.0.0.0"):
         draft.cause = kernel(f"the kernel asks whether anyone has {target} already")
         return
-    known = any(_tells(earlier, target) for earlier in drafts[:index] if earlier.receiver == draft.sender)
+    known = any(
+        _tells(earlier, target) and (_told_to(earlier) in own) == (asker in own)
+        for earlier in drafts[:index]
+        if earlier.receiver == draft.sender
+    )
     waiting = next(_packets(drafts[index + 1 :], asker, target), None)
-    what = f"the {draft.sender}'s kernel asks for" if draft.sender else "a kernel asks for"
+    who = f"the {draft.sender}'s kernel" if draft.sender else "a kernel"
+    what = f"{OWN_TCP}, at {asker}, asks for" if asker in own else f"{who} asks for"
     if waiting is not None and not known:
         why = f"{what} the link-layer address of {target}, which packet {waiting.n} needs"
         draft.cause = kernel(why, packets=[waiting])
@@ -52,13 +61,14 @@ def _asked(drafts: Sequence[Draft], index: int, draft: Draft, asker: str, target
         draft.cause = kernel(f"{what} the link-layer address of {target}", confidence="inferred")
 
 
-def _answered(drafts: Sequence[Draft], index: int, draft: Draft, told: str) -> None:
+def _answered(drafts: Sequence[Draft], index: int, draft: Draft, told: str, is_own: bool) -> None:
+    here = f"{told} is here" + (", and rawlab answers for it: no kernel owns it" if is_own else "")
     for earlier in reversed(drafts[:index]):
         match earlier.facts.transport:
             case ArpMessage(operation=1, target=target) | IcmpMessage(version=6, type=135, target=target) if (
                 target == told
             ):
-                draft.cause = kernel(f"answers packet {earlier.n}: {told} is here", packets=[earlier])
+                draft.cause = kernel(f"answers packet {earlier.n}: {here}", packets=[earlier])
                 return
     draft.cause = kernel(f"tells unasked that {told} is here", confidence="inferred")
 
@@ -68,6 +78,16 @@ def _tells(draft: Draft, address: str) -> bool:
         case ArpMessage(sender=told) | IcmpMessage(version=6, type=136, target=told):
             return told == address
     return False
+
+
+def _told_to(draft: Draft) -> str | None:
+    """The address that asked for it, or is asked for itself: on a host with two stacks, which of them has learned."""
+    match draft.facts.transport:
+        case ArpMessage(target=told):
+            return told
+        case IcmpMessage(type=135, target=str(told)):
+            return told
+    return draft.facts.ip.destination if draft.facts.ip is not None else None
 
 
 def _packets(drafts: Sequence[Draft], source: str, destination: str) -> Iterator[Draft]:

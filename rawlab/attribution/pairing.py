@@ -31,6 +31,8 @@ class Draft:
     facts: Facts
     data: bytes | memoryview
     frames: list[int]
+    point: int = 0
+    "index of the point of observation at which it was first seen"
     sent_ns: int | None = None
     arrived_ns: int | None = None
     lost: bool = False
@@ -45,6 +47,10 @@ class Draft:
     states: tuple[tuple[str, str | None], ...] = field(default=())
     copy_of: Draft | None = None
     "the packet of which the wire made this second one"
+    forwarded: Draft | None = None
+    "the packet that a router received and sent on as this one"
+    unowned: bool = False
+    "it comes from an address that none of the run's kernels owns: whoever wrote it, is its transport protocol"
 
     @property
     def at_ns(self) -> int:
@@ -82,6 +88,7 @@ def pair(timeline: Timeline, decode: Decode) -> list[Draft]:
     on_the_way: dict[bytes | memoryview, list[Draft]] = defaultdict(list)
     arrived: dict[bytes | memoryview, Draft] = {}
     delays: dict[str, int] = {}  # ns on the way, of each sender's latest packet of which there was but one
+    owned = {address for host in timeline.hosts for address in host.addresses}
     drafts: list[Draft] = []
     for frame in sorted(timeline.frames, key=lambda frame: frame.at_ns):
         point = timeline.points[frame.point]
@@ -93,7 +100,9 @@ def pair(timeline: Timeline, decode: Decode) -> list[Draft]:
             arrived[frame.data] = draft
             continue
         draft = _first_sight(frame, decode(frame.data, point.linktype, frame.length), point)
+        draft.point = frame.point
         drafts.append(draft)
+        draft.unowned = draft.facts.ip is not None and draft.facts.ip.source not in owned
         if frame.outgoing and point.host is not None:
             waiting.append(draft)
         elif (first := arrived.get(frame.data)) is not None and first.receiver == point.host:
@@ -142,9 +151,12 @@ def _first_sight(frame: Frame, facts: Facts, point: Point) -> Draft:
 
 
 def _find_lost(drafts: Iterable[Draft], points: Sequence[Point]) -> None:
+    """Of points of observation, each two in order are the ends of one link."""
     hosts = [point.host for point in points if point.host is not None]
     sound = len(hosts) > 1 and all(point.dropped == 0 for point in points)
     for draft in drafts:
         if draft.sender is not None:
-            draft.receiver = draft.receiver or next((host for host in hosts if host != draft.sender), None)
+            end = draft.point ^ 1  # the other one of the two
+            other = hosts[end] if end < len(hosts) == len(points) else None
+            draft.receiver = draft.receiver or (other if other != draft.sender else None)
             draft.lost = sound and draft.arrived_ns is None

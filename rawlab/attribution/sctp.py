@@ -61,17 +61,17 @@ def associations(drafts: Sequence[Draft], sockets: Sockets, hosts: Sequence[str]
         flow = draft.facts.flow
         assert flow is not None
         association = open_now.get(flow.conversation)
-        if association is None or _begins_anew(association, draft, flow.source):
-            association = _open(draft, flow, sockets, hosts)
+        if association is None or begins_anew(association, draft, flow.source):
+            association = open_association(draft, flow, sockets, hosts)
             found.append(association)
             open_now[flow.conversation] = association
-        _add(association, draft, flow)
-        for key in _known_by(association):
+        add(association, draft, flow)
+        for key in known_by(association):
             open_now[key] = association
     return found
 
 
-def _begins_anew(association: Association, draft: Draft, source: Endpoint) -> bool:
+def begins_anew(association: Association, draft: Draft, source: Endpoint) -> bool:
     """An INIT with another tag than this end's INIT had, after that."""
     init = chunk_of(draft, chunks.INIT)
     if not isinstance(init, SctpInit):
@@ -81,7 +81,7 @@ def _begins_anew(association: Association, draft: Draft, source: Endpoint) -> bo
     return bool(end.tags) and init.initiate_tag not in end.tags
 
 
-def _open(draft: Draft, flow: Flow, sockets: Sockets, hosts: Sequence[str]) -> Association:
+def open_association(draft: Draft, flow: Flow, sockets: Sockets, hosts: Sequence[str]) -> Association:
     """An association of which this is the first packet: the sender is the active end, unless it answers an INIT."""
     answers = chunk_of(draft, chunks.INIT_ACK) is not None
     active, passive = (flow.destination, flow.source) if answers else (flow.source, flow.destination)
@@ -98,7 +98,7 @@ def _open(draft: Draft, flow: Flow, sockets: Sockets, hosts: Sequence[str]) -> A
     return Association(ends=(ends[0], ends[1]), seen_from_start=chunk_of(draft, chunks.INIT) is not None)
 
 
-def _add(association: Association, draft: Draft, flow: Flow) -> None:
+def add(association: Association, draft: Draft, flow: Flow) -> None:
     """The packet is the association's; its ends learn addresses, tag and initial TSN from INIT and INIT ACK."""
     one, _ = association.ends
     draft.forward = flow.source.address in one.addresses and flow.source.port == one.port
@@ -117,7 +117,7 @@ def _add(association: Association, draft: Draft, flow: Flow) -> None:
             }
 
 
-def _known_by(association: Association) -> Iterator[Flow]:
+def known_by(association: Association) -> Iterator[Flow]:
     """The conversations between any two of its ends' addresses."""
     one, other = association.ends
     if len(one.addresses) * len(other.addresses) > _MANY_PATHS:
@@ -191,9 +191,9 @@ def _moments(association: Association, stack: str) -> Iterator[tuple[int, int, i
     """(time, rank, packet, what happens); what was seen at one place only departs and arrives there."""
     for draft in association.drafts:
         sender, receiver = association.direction(draft)
-        yield draft.at_ns, 0, draft.n, partial(_depart, association, draft, sender, receiver, stack)
+        yield draft.at_ns, 0, draft.n, partial(depart, association, draft, sender, receiver, stack)
         if not draft.lost:
-            yield draft.arrival_ns, 1, draft.n, partial(_arrive, draft, sender, receiver)
+            yield draft.arrival_ns, 1, draft.n, partial(arrive, draft, sender, receiver)
     for end in association.ends:
         if (closing := closing_call(end)) is not None and closing[1].returned_ns is not None:
             at_once = any(lingers_0(option) for _, option in end.calls("setsockopt"))
@@ -203,7 +203,7 @@ def _moments(association: Association, stack: str) -> Iterator[tuple[int, int, i
             yield end.opener[1].returned_ns, 2, 0, partial(end.lane.apply, SctpEvent.TIMEOUT)
 
 
-def _depart(
+def depart(
     association: Association, draft: Draft, sender: SctpEnd, receiver: SctpEnd, stack: str, at_ns: int
 ) -> None:
     _number(draft, sender, receiver)
@@ -269,7 +269,7 @@ _AT_ARRIVAL = {
 }
 
 
-def _arrive(draft: Draft, sender: SctpEnd, receiver: SctpEnd, at_ns: int) -> None:
+def arrive(draft: Draft, sender: SctpEnd, receiver: SctpEnd, at_ns: int) -> None:
     """The receiver's end learns what the packet says."""
     if receiver.lane.state is SctpState.CLOSED:
         receiver.blue.append(draft)

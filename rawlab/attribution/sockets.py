@@ -50,6 +50,12 @@ class Socket:
         return None if made is None else str(dict(made[1].args).get("type")).partition("|")[0]
 
     @property
+    def is_packet(self) -> bool:
+        """Whether it is a packet socket (packet(7)), which sends and receives below IP."""
+        made = next(self.named("socket"), None)
+        return made is not None and dict(made[1].args).get("domain") == "AF_PACKET"
+
+    @property
     def is_sctp(self) -> bool:
         """Whether it, or the socket that it came from, is SCTP's."""
         return self.parent.is_sctp if self.parent is not None else self.protocol == 132 and self.type != "SOCK_RAW"

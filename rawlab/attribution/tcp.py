@@ -9,7 +9,7 @@ What does *not* belong here: what a call did (`calls`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 
 from rawlab.attribution.connection import Connection, End, segment_of
@@ -17,18 +17,27 @@ from rawlab.attribution.lanes import TcpLane
 from rawlab.attribution.pairing import UNKNOWN, Draft
 from rawlab.attribution.sockets import Sockets
 from rawlab.attribution.tcp_rules import cause_of, closing_call
+from rawlab.attribution.words import KERNEL, OWN_TCP
 from rawlab.model.address import Endpoint, Flow
 from rawlab.model.facts import TcpSegment
 from rawlab.model.states import TcpEvent, TcpState
 
 
-def attribute(drafts: Sequence[Draft], sockets: Sockets, hosts: Sequence[str]) -> list[Connection]:
-    """Gives every TCP packet its cause, relative numbers and states; the connections that they make."""
+def attribute(
+    drafts: Sequence[Draft], sockets: Sockets, hosts: Sequence[str], own: Collection[str] = ()
+) -> list[Connection]:
+    """Gives every TCP packet its cause, relative numbers and states; the connections that they make.
+
+    `own`: addresses at which rawlab's TCP speaks, not the kernel's.
+    """
     found = connections(
         [draft for draft in drafts if isinstance(draft.facts.transport, TcpSegment)], sockets, hosts
     )
     for connection in found:
+        for end in connection.ends:
+            end.speaker = OWN_TCP if end.address.address in own else KERNEL
         _tie_unanswered(connection, sockets)
+        _tie_unaccepted(connection, sockets)
         _find_listening(connection)
         _walk(connection)
         for draft in connection.drafts:
@@ -49,8 +58,8 @@ def connections(drafts: Iterable[Draft], sockets: Sockets, hosts: Sequence[str])
         flow = draft.facts.flow
         assert flow is not None
         connection = open_now.get(flow.conversation)
-        if connection is None or _begins_anew(connection, draft, flow.source):
-            connection = open_now[flow.conversation] = _open(draft, flow, sockets, hosts)
+        if connection is None or begins_anew(connection, draft, flow.source):
+            connection = open_now[flow.conversation] = open_connection(draft, flow, sockets, hosts)
             found.append(connection)
         connection.drafts.append(draft)
         draft.forward = flow.source == connection.ends[0].address
@@ -59,7 +68,7 @@ def connections(drafts: Iterable[Draft], sockets: Sockets, hosts: Sequence[str])
     return found
 
 
-def _begins_anew(connection: Connection, draft: Draft, source: Endpoint) -> bool:
+def begins_anew(connection: Connection, draft: Draft, source: Endpoint) -> bool:
     """A SYN with another number than this end's SYN had; or with any, where this end has spoken without one."""
     segment = segment_of(draft)
     if "S" not in segment.flags or "A" in segment.flags:
@@ -70,7 +79,7 @@ def _begins_anew(connection: Connection, draft: Draft, source: Endpoint) -> bool
     return first.seq != segment.seq if first else bool(mine) or not connection.seen_from_start
 
 
-def _open(draft: Draft, flow: Flow, sockets: Sockets, hosts: Sequence[str]) -> Connection:
+def open_connection(draft: Draft, flow: Flow, sockets: Sockets, hosts: Sequence[str]) -> Connection:
     """A connection of which this is the first packet."""
     flags = segment_of(draft).flags
     answered = "S" in flags and "A" in flags  # its SYN was not seen: this is the passive end speaking
@@ -109,6 +118,17 @@ def _tie_unanswered(connection: Connection, sockets: Sockets) -> None:
         active.port_is_connects = local is not None and local.port == active.address.port
 
 
+def _tie_unaccepted(connection: Connection, sockets: Sockets) -> None:
+    """An end that nobody accepted, and that sends RST, may have been closed with the socket that listened."""
+    for end in connection.ends:
+        if end.socket is not None or end.listener is None:
+            continue
+        mine = (draft for draft in connection.drafts if connection.direction(draft)[0] is end)
+        if any("R" in segment_of(draft).flags for draft in mine):
+            listens = (end.host, end.listener[1].socket)
+            end.listening = next((found for found in sockets if (found.host, found.inode) == listens), None)
+
+
 def _find_listening(connection: Connection) -> None:
     """Without a listen call, who answered SYN without having sent one was listening (RFC 9293 figure 5)."""
     _, passive = connection.ends
@@ -135,9 +155,9 @@ def _moments(connection: Connection) -> Iterator[tuple[int, int, int, Callable[[
     """(time, rank, packet, what happens); what was seen at one place only departs and arrives there."""
     for draft in connection.drafts:
         sender, receiver = connection.direction(draft)
-        yield draft.at_ns, 0, draft.n, partial(_depart, connection, draft, sender, receiver)
+        yield draft.at_ns, 0, draft.n, partial(depart, connection, draft, sender, receiver)
         if not draft.lost:
-            yield draft.arrival_ns, 1, draft.n, partial(_arrive, draft, sender, receiver)
+            yield draft.arrival_ns, 1, draft.n, partial(arrive, draft, sender, receiver)
     for end in connection.ends:
         if (closing := closing_call(end)) is not None and closing[1].returned_ns is not None:
             yield closing[1].returned_ns, 2, 0, partial(_closed, end)
@@ -151,7 +171,7 @@ def _closed(end: End, at_ns: int) -> None:
         end.lane.apply(TcpEvent.SEND_FIN, at_ns)
 
 
-def _depart(connection: Connection, draft: Draft, sender: End, receiver: End, at_ns: int) -> None:
+def depart(connection: Connection, draft: Draft, sender: End, receiver: End, at_ns: int) -> None:
     segment = segment_of(draft)
     _number(draft, segment, sender, receiver)
     assert draft.seq is not None
@@ -169,7 +189,7 @@ def _depart(connection: Connection, draft: Draft, sender: End, receiver: End, at
         sender.answered |= "A" in segment.flags
         if "A" in segment.flags and sender.lane.state is TcpState.LISTEN:
             sender.lane.apply(TcpEvent.RECEIVE_SYN, at_ns)
-        elif "A" not in segment.flags and not by_hand:
+        elif "A" not in segment.flags and (not by_hand or draft.unowned):
             sender.lane.apply(TcpEvent.SEND_SYN, at_ns)
     if "F" in segment.flags and sender.fin is None:
         sender.fin, sender.fin_number = draft, end - 1
@@ -178,8 +198,20 @@ def _depart(connection: Connection, draft: Draft, sender: End, receiver: End, at
         sender.lane.apply(TcpEvent.SEND_RST, at_ns)
         sender.reset = True
     elif draft.ack is not None:
+        sender.unacknowledged = _left_to_answer(sender, draft.ack)
         sender.last_ack, sender.last_window = draft.ack, segment.window
-        sender.unacknowledged = []
+
+
+def _left_to_answer(sender: End, ack: int) -> list[Draft]:
+    """What came, and a segment that leaves with this acknowledgment number does not answer.
+
+    rawlab's TCP takes one segment after the other off its socket: one that is not acknowledged may not be taken yet.
+    """
+    if sender.speaker == KERNEL:
+        return []
+    if ack == sender.last_ack:
+        return sender.unacknowledged[1:]
+    return [came for came in sender.unacknowledged if (came.seq or 0) + segment_of(came).span > ack]
 
 
 def _number(draft: Draft, segment: TcpSegment, sender: End, receiver: End) -> None:
@@ -193,7 +225,7 @@ def _number(draft: Draft, segment: TcpSegment, sender: End, receiver: End) -> No
         draft.ack = receiver.relative(segment.ack, receiver.sent_end)
 
 
-def _arrive(draft: Draft, sender: End, receiver: End, at_ns: int) -> None:
+def arrive(draft: Draft, sender: End, receiver: End, at_ns: int) -> None:
     """The receiver's end learns what the packet says."""
     segment = segment_of(draft)
     assert draft.seq is not None

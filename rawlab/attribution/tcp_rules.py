@@ -12,7 +12,8 @@ from dataclasses import replace
 from rawlab.attribution.connection import Connection, End, payload_of, segment_of
 from rawlab.attribution.pairing import UNKNOWN, Draft
 from rawlab.attribution.sockets import RECEIVERS, NumberedCall
-from rawlab.attribution.words import kernel, numbers, octets, packets_in_words
+from rawlab.attribution.tcp_again import sent_again
+from rawlab.attribution.words import KERNEL, OWN_TCP, kernel, numbers, octets, packets_in_words
 from rawlab.model.event import Call
 from rawlab.model.states import TcpState
 from rawlab.model.story import Cause
@@ -43,10 +44,15 @@ def _reset(connection: Connection, draft: Draft, sender: End, receiver: End) -> 
             why = f"no socket asked for SYN-ACK (packet {provoking.n})"
         else:
             why = f"no socket listens on port {sender.address.port}"
-            why += f": the kernel refuses SYN (packet {provoking.n})"
+            why += f": {sender.speaker} refuses SYN (packet {provoking.n})"
         return kernel(why, packets=[provoking], confidence="exact" if sender.recorded else "inferred")
     if (closing := closing_call(sender, draft.at_ns, "close")) is not None:
         return _reset_after_close(draft, sender, receiver, closing)
+    last = sender.listening.last_close if sender.listening is not None else None
+    if last is not None and last[1].entered_ns <= draft.at_ns and not sender.reset:
+        n, call = last
+        why = f"{call.name} (call {n}) ends the listening socket: nobody can accept this connection any more"
+        return Cause(kind="call", calls=(n,), reason=why, confidence="exact")
     if provoking is not None:
         return kernel(
             f"packet {provoking.n} fits no connection of this host",
@@ -120,7 +126,7 @@ def _syn_ack(sender: End, receiver: End) -> Cause:
         return kernel(f"answers SYN{packet}", packets=[syn], confidence="inferred")
     n, _ = sender.listener
     return kernel(
-        f"the kernel answers SYN{packet} for the listening socket (listen, call {n}): no accept is needed",
+        f"{sender.speaker} answers SYN{packet} for the listening socket (listen, call {n}): no accept is needed",
         [sender.listener],
         [syn],
     )
@@ -149,6 +155,14 @@ def _first_syn(sender: End) -> Cause:
 def _probe(connection: Connection, draft: Draft, sender: End, receiver: End) -> Cause | None:
     """One number below what the peer has acknowledged, with no data: only to be answered (RFC 9293 section 3.8.4)."""
     segment = segment_of(draft)
+    if sender.speaker == OWN_TCP and segment.length == 1 and receiver.last_window == 0 and draft.seq is not None:
+        writers = list(sender.written.over(draft.seq - 1, draft.seq))
+        return kernel(
+            "asks whether the peer's window, which is zero, has opened: with the next octet (RFC 9293 section 3.8.6.1)",
+            [(n, call) for n, call, _, _ in writers],
+            [sender.last_arrival],
+            bytes=tuple((n, low, high) for n, _, low, high in writers),
+        )
     if segment.length > 1 or "F" in segment.flags or draft.seq is None or draft.seq != sender.peer_ack - 1:
         return None
     if draft.seq == 0 or sender.sent_end <= draft.seq:
@@ -170,7 +184,7 @@ def _data(connection: Connection, draft: Draft, sender: End, receiver: End) -> C
     calls = [(n, call) for n, call, _, _ in writers]
     wrong = _mismatch(draft, writers)
     if end <= sender.sent_end and wrong is None:
-        return _again(draft, sender, carried, calls, first, end)
+        return sent_again(draft, sender, carried, calls, first, end)
     if sender.socket is None:
         return Cause(kind="call", reason=f"a write of {octets(first, end)}", confidence="inferred")
     if wrong is None and sum(high - low for _, low, high in carried) != segment.length:
@@ -245,39 +259,6 @@ def _held_back(draft: Draft, sender: End, calls: Sequence[NumberedCall]) -> Draf
     return arrival if arrival.arrival_ns >= last.entered_ns else None
 
 
-_LEAST_RTO_MS = 200  # Linux's TCP_RTO_MIN
-_TIMER = "its timer ran out"
-_PROBE = "a probe, since its tail may be lost (RFC 8985 section 7)"
-
-
-def _again(
-    draft: Draft,
-    sender: End,
-    carried: tuple[tuple[int, int, int], ...],
-    calls: Sequence[NumberedCall],
-    first: int,
-    end: int,
-) -> Cause:
-    """The same octets once more (RFC 6298, RFC 5681 section 3.2, RFC 8985 section 7)."""
-    before = sender.carriers(first, end)
-    what = (
-        f"{octets(first, end)} again, as in {packets_in_words(before)}"
-        if before
-        else f"{octets(first, end)} again"
-    )
-    duplicates = sender.duplicate_acks
-    if first >= sender.peer_ack and len(duplicates) >= 3:
-        why = f"fast retransmit after {len(duplicates)} duplicate acknowledgments"
-        return kernel(f"{what}: {why}", calls, [*before, *duplicates[:3]], bytes=carried)
-    waited = (draft.at_ns - before[-1].at_ns) / 1e6 if before else 0
-    why = (
-        "selective acknowledgments tell that it is missing"
-        if duplicates
-        else f"not acknowledged for {waited:.0f} ms: {_TIMER if waited >= _LEAST_RTO_MS else _PROBE}"
-    )
-    return kernel(f"{what}: {why}", calls, [*before, *duplicates[:1]], bytes=carried)
-
-
 # -------------------------------------------------------------------------------------------------- FIN
 
 
@@ -291,12 +272,13 @@ def _fin(connection: Connection, draft: Draft, sender: End, receiver: End) -> Ca
         return kernel(why, [closing] if closing else (), [sender.fin])
     if closing is not None:
         n, call = closing
-        left = ": the kernel closes what the process left open" if call.name == "exit_group" else ""
+        left = f": {sender.speaker} closes what the process left open" if call.name == "exit_group" else ""
         why = f"{call.name} (call {n}) ends the {sender.host}'s direction: FIN{left}"
         return Cause(kind="call", calls=(n,), reason=why, confidence="exact")
     if sender.socket is None:
         return Cause(kind="call", reason="a close or shutdown sends FIN", confidence="inferred")
-    return kernel("the process ended and left the socket open: the kernel closes it", confidence="inferred")
+    why = f"the process ended and left the socket open: {sender.speaker} closes it"
+    return kernel(why, confidence="inferred")
 
 
 def closing_call(end: End, at_ns: int | None = None, *names: str) -> NumberedCall | None:
@@ -341,6 +323,7 @@ def _acknowledgment(connection: Connection, draft: Draft, sender: End, receiver:
         if arrived.arrived_ns is None or arrived.arrived_ns <= draft.at_ns
     ]
     if provoking:
+        provoking = provoking if sender.speaker == KERNEL else provoking[:1]  # it answers each at once
         what = "says again what it expects next" if draft.ack == before else "acknowledges less than before"
         why = f"{what}, number {draft.ack}: {packets_in_words(provoking)} came out of order or once more"
         return kernel(why, packets=provoking)

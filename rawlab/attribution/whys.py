@@ -8,19 +8,21 @@ from rawlab.attribution import sctp_whys
 from rawlab.attribution.calls import Links
 from rawlab.attribution.pairing import Draft
 from rawlab.attribution.sockets import RECEIVERS, SENDERS
-from rawlab.attribution.words import packets_in_words, waited
+from rawlab.attribution.words import KERNEL, packets_in_words, waited
 from rawlab.model.event import Call
 from rawlab.model.facts import TcpSegment, UdpDatagram
 
 
-def why(call: Call, mine: Links) -> str:
-    """The sentence."""
+def why(call: Call, mine: Links, speaker: str = KERNEL) -> str:
+    """The sentence; `speaker`: who speaks TCP on the call's host."""
     if call.returned_ns is None and call.name != "exit_group" and not mine.sent:
         return "had not returned when the capture ended: nothing is sent"
     if mine.is_sctp and (sentence := sctp_whys.why(call, mine)) is not None:
         return sentence
     if call.errno is not None:
         return _failed(call, mine)
+    if call.name in _OF_SPEAKER:
+        return _OF_SPEAKER[call.name](call, mine, speaker)
     tell = _WORDS.get("send" if call.name in SENDERS else "receive" if call.name in RECEIVERS else call.name)
     return tell(call, mine) if tell else _SIMPLE.get(call.name, "nothing is sent")
 
@@ -62,10 +64,10 @@ def _bind(call: Call, mine: Links) -> str:
     return f"gives the socket its address{f' {call.local}' if call.local else ''}: nothing is sent"
 
 
-def _listen(call: Call, mine: Links) -> str:
+def _listen(call: Call, mine: Links, speaker: str) -> str:
     backlog = dict(call.args).get("backlog")
     queues = f", and queues up to {backlog + 1}" if isinstance(backlog, int) else ""
-    return f"from now on the kernel completes handshakes by itself{queues}: nothing is sent"
+    return f"from now on {speaker} completes handshakes by itself{queues}: nothing is sent"
 
 
 def _connect(call: Call, mine: Links) -> str:
@@ -89,7 +91,7 @@ def _send(call: Call, mine: Links) -> str:
         return f"sends {packets_in_words(mine.sent)}{together}"
     if call.result == 0:
         return "no octets: in a stream, nothing is sent"
-    return "the kernel took the octets; none of them left before the capture's end"
+    return "the octets are in the send buffer; none of them left before the capture's end"
 
 
 def _receive(call: Call, mine: Links) -> str:
@@ -137,21 +139,20 @@ def _resets(drafts: Sequence[Draft]) -> bool:
     return any("R" in getattr(draft.facts.transport, "flags", "") for draft in drafts)
 
 
-def _exit(call: Call, mine: Links) -> str:
+def _exit(call: Call, mine: Links, speaker: str) -> str:
     if mine.sent:
-        return f"ends the process; the kernel closes what it left open: {packets_in_words(mine.sent)} (FIN)"
+        return f"ends the process; {speaker} closes what it left open: {packets_in_words(mine.sent)} (FIN)"
     return "ends the process: nothing is sent"
 
 
 _WORDS: dict[str, Callable[[Call, Links], str]] = {
     "bind": _bind,
-    "listen": _listen,
     "connect": _connect,
     "accept": _accept,
     "send": _send,
     "receive": _receive,
     "close": _close,
     "shutdown": _close,
-    "exit_group": _exit,
     "poll": _poll,
 }
+_OF_SPEAKER: dict[str, Callable[[Call, Links, str], str]] = {"listen": _listen, "exit_group": _exit}

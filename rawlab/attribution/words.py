@@ -9,6 +9,9 @@ from rawlab.attribution.sockets import NumberedCall
 from rawlab.model.event import Call
 from rawlab.model.story import Cause, Confidence
 
+KERNEL, OWN_TCP = "the kernel", "rawlab's TCP"
+"""Who speaks TCP."""
+
 
 def kernel(
     reason: str,
@@ -17,7 +20,7 @@ def kernel(
     confidence: Confidence = "exact",
     bytes: tuple[tuple[int, int, int], ...] = (),
 ) -> Cause:
-    """The kernel sent it, on behalf of those calls, because of those packets."""
+    """The kernel (or the endpoint in its place) sent it, on behalf of those calls, because of those packets."""
     return Cause(
         kind="kernel",
         reason=reason,

@@ -43,7 +43,14 @@ NAMES = (
     "raw-sniff",
     "raw-protocol",
     "raw-syn",
+    "raw-tcp",
+    "raw-handshake",
+    "raw-fragments",
+    "raw-icmp-error",
+    "raw-traceroute",
 )
+_PRIVATE = ("FAULTS", "PATHS", "NEIGHBOURS_KNOWN", "ROUTER", "OWN_TCP")
+"""What a wire has that loopback has not."""
 
 
 def lab(name: str) -> Lab:
@@ -63,7 +70,10 @@ def lab(name: str) -> Lab:
             delay_ms=getattr(module, "DELAY_MS", 0),
             faults=getattr(module, "FAULTS", ()),
             paths=getattr(module, "PATHS", 1),
+            router=getattr(module, "ROUTER", False),
+            neighbours_known=getattr(module, "NEIGHBOURS_KNOWN", False),
         ),
         ipv6=getattr(module, "IPV6", True),
-        loopback=getattr(module, "LOOPBACK", not (hasattr(module, "FAULTS") or hasattr(module, "PATHS"))),
+        own_tcp=getattr(module, "OWN_TCP", ()),
+        loopback=getattr(module, "LOOPBACK", not any(hasattr(module, name) for name in _PRIVATE)),
     )

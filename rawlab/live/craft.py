@@ -15,9 +15,12 @@ from rawlab.live import network
 from rawlab.live.session import Outcome, Request, Session
 from rawlab.model import timeline
 from rawlab.model.craft import Crafted
+from rawlab.model.flood import LAB as FLOOD
+from rawlab.model.flood import MOST_PACKETS as MOST_FLOODED
 from rawlab.model.lab import Wire
 from rawlab.model.timeline import Host, Point
 from rawlab.wire import capture
+from rawlab.wire.template import Template
 
 NO_SERVER = "raw-ping"
 "a lab whose server's program does nothing, so that the kernel answers"
@@ -78,9 +81,59 @@ class Sending:
         return labs.lab(self.against or NO_SERVER).wire
 
 
-def run(stage: Session, sending: Sending, descriptor: int, version: str) -> Outcome:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flooding:
+    """What to flood with, inside a lab."""
+
+    templates: tuple[Template, ...]
+    "whole frames; one of each, then the next ones"
+    versions: tuple[int, ...]
+    "of IP: whose answers are counted by kind"
+    count: int = MOST_FLOODED
+    "packets at most"
+    seconds: float = 1.0
+    "and for so long at most"
+    wait: float = 0.3
+    against: str | None = None
+    ipv6: bool = False
+    whole: bool = False
+    "whether all that is captured is kept"
+
+    def request(self) -> Request:
+        """The run that this one is like, checked. Raises UsageError, PermissionMissing."""
+        return Sending(packets=(), against=self.against, ipv6=self.ipv6).request()
+
+    def to_json(self) -> dict[str, Any]:
+        """What the stage is told."""
+        flood = {
+            "templates": [template.to_json() for template in self.templates],
+            "versions": self.versions,
+            "count": self.count,
+            "seconds": self.seconds,
+            "whole": self.whole,
+        }
+        sending = Sending(packets=(), wait=self.wait, against=self.against, ipv6=self.ipv6)
+        return sending.to_json() | {"flood": flood}
+
+    @property
+    def hosts(self) -> tuple[Host, ...]:
+        """Who takes part, with their addresses."""
+        return network.hosts(False, self._wire)
+
+    @property
+    def points(self) -> list[Point]:
+        """Where packets are captured."""
+        return network.server_points(self._wire)
+
+    @property
+    def _wire(self) -> Wire:
+        return labs.lab(self.against or NO_SERVER).wire
+
+
+def run(stage: Session, sending: Sending | Flooding, descriptor: int, version: str) -> Outcome:
     """Sends and captures, as Session.run does a lab. Raises PermissionMissing, LabError, OutputError, UsageError."""
     stack = sending.request().stack or "kernel"
-    lab = f"craft against {sending.against}" if sending.against else "craft"
+    what = FLOOD if isinstance(sending, Flooding) else "craft"
+    lab = f"{what} against {sending.against}" if sending.against else what
     about = timeline.Run(lab=lab, stack=stack, rawlab=version, kernel=os.uname().release)
     return stage.perform(sending.to_json(), capture.header(about, sending.hosts, sending.points), descriptor)

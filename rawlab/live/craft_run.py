@@ -115,7 +115,7 @@ class Client:
         assert isinstance(c, Recorder)
         assert isinstance(sync, Semaphores)
         if self.server:
-            _wait_until_ready(sync)
+            wait_until_ready(sync)
         sockets: dict[str, int] = {}
         next_at = time.monotonic()
         for _ in range(self.count):
@@ -123,7 +123,10 @@ class Client:
                 time.sleep(max(next_at - time.monotonic(), 0))
                 next_at = max(next_at, time.monotonic() - 1) + 1 / self.rate
                 self._send(c, sockets, data, to)
-        self._wait_for_answers()
+        if self.bound:  # outside, others are never quiet
+            time.sleep(self.wait)
+        else:
+            wait_until_quiet(self.interface, self.wait, _MOST_ANSWERS_SECONDS)
         for fd in sockets.values():
             c.close(fd)
 
@@ -144,26 +147,21 @@ class Client:
             _bind_to_device(c, fd, self.interface)
         return fd
 
-    def _wait_for_answers(self) -> None:
-        """Until the interface has counted no packet for so long. No call of the program's: rawlab looks.
 
-        Outside, where others are never quiet, just so long.
-        """
-        if self.bound:
-            time.sleep(self.wait)
-            return
-        seen, since = _traffic(self.interface), time.monotonic()
-        deadline = since + self.wait + _MOST_ANSWERS_SECONDS
-        while time.monotonic() < min(since + self.wait, deadline):
-            time.sleep(_LOOK_SECONDS)
-            if (now := _traffic(self.interface)) != seen:
-                seen, since = now, time.monotonic()
-
-
-def _wait_until_ready(sync: Semaphores) -> None:
+def wait_until_ready(sync: Semaphores) -> None:
     """Until the server's program says, by whatever name, that it is there; or has ended, or never says so."""
     if select.select([sync.incoming], [], [], _READY_SECONDS)[0]:
         os.read(sync.incoming, 4096)
+
+
+def wait_until_quiet(interface: str, quiet: float, most: float) -> None:
+    """Until the interface has counted no packet for so long, at most. No call of the program's: rawlab looks."""
+    seen, since = traffic(interface), time.monotonic()
+    deadline = since + quiet + most
+    while time.monotonic() < min(since + quiet, deadline):
+        time.sleep(_LOOK_SECONDS)
+        if (now := traffic(interface)) != seen:
+            seen, since = now, time.monotonic()
 
 
 def _bind_to_interface(c: Recorder, fd: int, interface: str) -> None:
@@ -186,9 +184,9 @@ def _bind_to_device(c: Recorder, fd: int, interface: str) -> None:
         raise OSError(f"SO_BINDTODEVICE {interface}: {c.errno}")
 
 
-def _traffic(interface: str) -> tuple[int, int]:
+def traffic(interface: str) -> tuple[int, int]:
     """How many packets an interface of the present namespace has received and sent, proc_pid_net(5)."""
-    with open("/proc/self/net/dev") as file:
+    with open("/proc/thread-self/net/dev") as file:
         rows = (line.partition(":") for line in file)
         counts = next(counts.split() for name, _, counts in rows if name.strip() == interface)
     return int(counts[1]), int(counts[9])

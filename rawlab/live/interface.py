@@ -36,6 +36,13 @@ def addresses(name: str) -> Interface:
     return Interface(ipv4=ipv4, ipv6=_ipv6(name), mac=mac, mtu=mtu, up=bool(flags & _IFF_UP))
 
 
+def hardware_type(name: str) -> int:
+    """Its kind of link, ARPHRD_* of <linux/if_arp.h>: 1 Ethernet, 772 loopback. Raises OSError."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        (kind,) = struct.unpack_from("=H", _ask(asked, _SIOCGIFHWADDR, name), 16)
+    return int(kind)
+
+
 def _ask(asked: socket.socket, what: int, name: str) -> bytes:
     return fcntl.ioctl(asked.fileno(), what, struct.pack("=16s24x", name.encode()))
 

@@ -27,6 +27,7 @@ LINUX_CAPABILITY_VERSION_3 = 0x20080522
 # Names that Python's socket module lacks, or calls otherwise (include/uapi/linux).
 _NUMBERS = {
     **{"POLLRDHUP": 0x2000, "SO_PEEK_OFF": 42, "TCP_CORK": 3, "IP_RECVERR": 11, "MSG_ERRQUEUE": 0x2000},
+    **{"ETH_P_IP": 0x0800, "ETH_P_IPV6": 0x86DD},  # linux/if_ether.h
     **sctp_names.NUMBERS,
 }
 
@@ -41,6 +42,8 @@ def number(symbol: str) -> int:
         return functools.reduce(int.__or__, map(number, symbol.split("|")))
     if symbol.lstrip("-").isdecimal():
         return int(symbol)
+    if symbol.startswith("htons("):
+        return socket.htons(number(symbol[6:-1]))
     for module in (socket, select, os, fcntl):
         if isinstance(value := getattr(module, symbol, None), int):
             return int(value)

@@ -5,8 +5,8 @@
                  speak the protocol itself; one that does would answer beside us.
     BesideLink   for a kernel that does: sends as a RawLink, receives by packet(7) sockets, which see a packet before
                  the kernel's IP does; a routing rule keeps it from the kernel (rule 'iif … ipproto sctp blackhole').
-    PacketLink   a packet(7) socket: the IP header is ours too, and the addresses are ones that no kernel owns, so that
-                 nobody else answers. Who the neighbours are, it is told: it asks nobody (no ARP, no ND).
+
+At an address that no kernel owns nobody else answers, and more is to be done: `live.own_address`.
 
 All: `filenos` to wait for, `receive` takes one packet, `send` puts one on. Each system call goes through `record`, so
 that it can be shown beside the program's. What the packets say does *not* belong here.
@@ -17,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rawlab.live.filter import protocol_program
@@ -136,54 +136,6 @@ class BesideLink(RawLink):
         super().close()
         for receiver in self._receivers.values():
             receiver.close()
-
-
-class PacketLink:
-    """A packet socket on one interface, for addresses of one IP version that no kernel owns there."""
-
-    def __init__(
-        self,
-        interface: str,
-        addresses: Sequence[str],
-        neighbours: Mapping[str, str],
-        protocol: int = SCTP,
-        record: Record = unrecorded,
-    ) -> None:
-        """`neighbours`: the link-layer address ('02:00:00:00:00:02') of each destination. Raises OSError."""
-        version = 6 if ":" in addresses[0] else 4
-        self._interface, self._protocol, self._record = interface, protocol, record
-        self._addresses = frozenset(addresses)
-        self._neighbours = {address: bytes.fromhex(mac.replace(":", "")) for address, mac in neighbours.items()}
-        self._ethertype = _ETHERTYPES[version]
-        self._socket = _packet_socket(version, protocol, record, ethertype=0)  # nothing comes before it is bound
-        at: Args = [("sockfd", self._socket.fileno()), ("addr", interface)]
-        record("bind", at, lambda: self._socket.bind((interface, self._ethertype)), lambda _: (0, at))
-        self.filenos = (self._socket.fileno(),)
-
-    def send(self, packet: bytes, source: str, destination: str) -> None:
-        """Puts it on the wire behind an IP header; to who is no neighbour, nothing is sent."""
-        if (mac := self._neighbours.get(destination)) is None:
-            return
-        whole = ip_header(self._protocol, len(packet), source, destination) + packet
-        args: Args = [
-            ("sockfd", self._socket.fileno()),
-            ("buf", whole),
-            ("len", len(whole)),
-            ("flags", "0"),
-            ("dest_addr", mac.hex(":")),
-        ]
-        to = (self._interface, self._ethertype, 0, 0, mac)
-        with contextlib.suppress(OSError):
-            self._record("sendto", args, lambda: self._socket.sendto(whole, to), lambda sent: (sent, args))
-
-    def receive(self, fileno: int) -> Arrived | None:
-        """The next packet, if there is one and it is for one of the addresses."""
-        arrived = _take(self._socket, self._protocol, self._record)
-        return arrived if arrived is not None and arrived[2] in self._addresses else None
-
-    def close(self) -> None:
-        """Closes its socket."""
-        self._socket.close()
 
 
 def _packet_socket(version: int, protocol: int, record: Record, ethertype: int) -> socket.socket:

@@ -49,7 +49,9 @@ class Pipes:
     to_other: int
     from_other: int
     to_stack: int | None = None
-    "the socket to its host's SCTP process, where SCTP is not the kernel's"
+    "the socket to its host's stack process, where a protocol is not the kernel's"
+    protocol: str = "sctp"
+    "which one: 'sctp' or 'tcp'"
 
 
 def start(
@@ -74,7 +76,9 @@ def start(
             if stack is not None:
                 from rawlab.live.stack_calls import StackCalls
 
-                recorder = StackCalls(host, channel, keep, observes=observes, connection=stack)
+                recorder = StackCalls(
+                    host, channel, keep, observes=observes, connection=stack, protocol=pipes.protocol
+                )
             _run(program, options, sync, recorder)
         finally:
             os._exit(1)

@@ -215,7 +215,7 @@ class Recorder:
 
     def sendto(self, sockfd: int, buf: bytes, flags: str, dest_addr: Endpoint) -> int:
         raw, number = c.sockaddr(dest_addr), c.number(flags)
-        shown: Args = [("flags", str(flags)), ("dest_addr", dest_addr)]
+        shown: Args = [("flags", str(flags)), ("dest_addr", c.endpoint(raw))]
         args: Args = [("sockfd", sockfd), ("buf", self._cut(buf)), ("len", len(buf)), *shown]
         size = ctypes.c_size_t(len(buf))
         return self._call("sendto", args, lambda: self._libc.sendto(sockfd, buf, size, number, raw, len(raw)))

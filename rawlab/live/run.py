@@ -23,7 +23,7 @@ from rawlab.errors import PermissionMissing
 from rawlab.live import libc, needs
 from rawlab.live.at_work import sockets_at_work
 from rawlab.live.filter import ports_program
-from rawlab.live.network import CLIENT, SERVER, Network, hosts, points
+from rawlab.live.network import CLIENT, SERVER, Network, hosts, points, with_own_tcp
 from rawlab.live.program import Pipes, start
 from rawlab.live.ring import Ring
 from rawlab.live.witness import Witness
@@ -59,6 +59,7 @@ class Run:
             clients=request["clients"],
             client=request["client"],
             nobody=Endpoint.parse(request["nobody"]),
+            unowned=request["unowned"],
             server_addresses=tuple(request["server_addresses"]),
             client_addresses=tuple(request["client_addresses"]),
         )
@@ -66,7 +67,7 @@ class Run:
         self.rings: list[Ring] = []
         self.witnesses: list[Witness] = []
         self.stacks: list[tuple[Witness, Busy, int]] = []
-        "each host's SCTP process, where SCTP is not the kernel's, and the pipe whose closing ends it"
+        "each host's stack process, where a protocol is not the kernel's, and the pipe whose closing ends it"
         self.selector = selectors.DefaultSelector()
         self.stopped: str | None = None
         self.progress = time.monotonic()
@@ -76,7 +77,7 @@ class Run:
     def perform(self) -> dict[str, Any]:
         """Runs the lab; what there is to say of it. Raises PermissionMissing, LabError, OSError."""
         enter = self._set_the_stage()
-        self._start_programs(enter, self._start_stacks(enter) if self.request["stack"] == "user" else {})
+        self._start_programs(enter, self._start_stacks(enter))
         self._watch()
         self._drain()
         return self._end()
@@ -117,21 +118,24 @@ class Run:
             raise PermissionMissing(f"a packet socket on {point.name} is refused (EPERM): {where}") from None
 
     def _start_stacks(self, enter: Callable[[str], None]) -> dict[str, socket.socket]:
-        """An SCTP process on each host. The programs' ends of their connections."""
+        """A process for each host of which a protocol is not the kernel's. The programs' ends of their connections."""
+        wanted = self._own()
+        if not wanted:
+            return {}
         from rawlab.live import stack
 
-        assert self.network is not None
-        beside = needs.kernel_speaks_sctp()
+        beside = self._protocol == "sctp" and needs.kernel_speaks_sctp()
         connections = {}
         hearing = []
-        for host in hosts(self.loopback, self.lab.wire):
+        for host, addresses in wanted.items():
             ours, theirs = socket.socketpair()
             (reader, writer), (end, ender), (hears, ready) = os.pipe(), os.pipe(), os.pipe()
             busy = stack.Busy()
             pid = stack.start(
-                host.name,
-                host.addresses,
-                lambda name=host.name: enter(name),  # type: ignore[misc]
+                host,
+                self._protocol,
+                addresses,
+                lambda name=host: enter(name),  # type: ignore[misc]
                 theirs,
                 (writer, end, ready),
                 busy,
@@ -142,14 +146,27 @@ class Run:
             for its in (writer, end, ready):
                 os.close(its)
             hearing.append(hears)
-            witness = Witness(host.name, pid, reader, os.open(os.devnull, os.O_WRONLY))
+            witness = Witness(host, pid, reader, os.open(os.devnull, os.O_WRONLY))
             self.stacks.append((witness, busy, ender))
             self.selector.register(reader, selectors.EVENT_READ, witness)
-            connections[host.name] = ours
-        for hears in hearing:  # closed when the raw sockets are open, or the process is gone
+            connections[host] = ours
+        for hears in hearing:  # closed when the sockets are open, or the process is gone
             os.read(hears, 1)
             os.close(hears)
         return connections
+
+    def _own(self) -> dict[str, tuple[str, ...]]:
+        """The hosts that have a stack process, and the addresses at which it speaks."""
+        found = with_own_tcp(hosts(self.loopback, self.lab.wire), self.lab.own_tcp)
+        if self._protocol == "sctp":
+            return {host.name: host.addresses for host in found} if self.request["stack"] == "user" else {}
+        by_hand = "craft" in self.request  # no program of the lab's runs on the client
+        return {} if by_hand or self.loopback else {host.name: host.own_tcp for host in found if host.own_tcp}
+
+    @property
+    def _protocol(self) -> str:
+        """What a stack process speaks: in a lab of TCP's, TCP."""
+        return "tcp" if self.lab.own_tcp else "sctp"
 
     def _start_programs(self, enter: Callable[[str], None], stacks: dict[str, socket.socket]) -> None:
         to_client, to_server = os.pipe(), os.pipe()
@@ -164,7 +181,8 @@ class Run:
                 from_stage=replies[0],
                 to_other=outgoing,
                 from_other=incoming,
-                to_stack=stacks[name].fileno() if stacks else None,
+                to_stack=stacks[name].fileno() if name in stacks else None,
+                protocol=self._protocol,
             )
             pid = start(
                 name,
@@ -264,13 +282,13 @@ class Run:
                 self._mourn(witness)
 
     def _mourn(self, stack: Witness) -> None:
-        """A host's SCTP process has ended, which it never does by itself: the run can't go on."""
+        """A host's stack process has ended, which it never does by itself: the run can't go on."""
         _, status = os.waitpid(stack.pid, 0)
         how = f"failed: {stack.failed}" if stack.failed else "has ended"
         if os.WIFSIGNALED(status):
             how = f"was killed by {signal.Signals(os.WTERMSIG(status)).name}"
         if not stack.ended_by_us:
-            self.stop(f"the {stack.host}'s SCTP process {how}")
+            self.stop(f"the {stack.host}'s {self._protocol.upper()} process {how}")
 
     def _obey(self) -> None:
         """rawlab says stop, or is gone."""
@@ -309,7 +327,7 @@ class Run:
             self._collect(ring)
 
     def _end_stacks(self) -> None:
-        """Lets the SCTP processes end, and hears what they still tell; kills one that does not."""
+        """Lets the stack processes end, and hears what they still tell; kills one that does not."""
         for stack, _, ender in self.stacks:
             stack.ended_by_us = True
             os.close(ender)
@@ -321,7 +339,7 @@ class Run:
                     stack.kill()
 
     def _held(self) -> bool:
-        """Whether an SCTP process has not seen yet that its programs have ended."""
+        """Whether a stack process has not seen yet that its programs have ended."""
         return any(stack.alive and busy.held for stack, busy, _ in self.stacks)
 
     def _at_work(self) -> int:

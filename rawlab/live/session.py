@@ -22,7 +22,7 @@ from typing import Any
 from rawlab import labs
 from rawlab.errors import LabError, OutputError, PermissionMissing, RawlabError, UsageError
 from rawlab.live import interpreter, needs
-from rawlab.live.network import NOBODY, hosts, points
+from rawlab.live.network import NOBODY, UNOWNED, hosts, points, with_own_tcp
 from rawlab.live.writer import Writer
 from rawlab.model import timeline
 from rawlab.model.address import Endpoint
@@ -61,7 +61,7 @@ class Request:
             raise UsageError(f"{self.lab}: needs the private hosts: leave --lo out")
         if not _is_sctp(self.lab):
             if self.stack is not None:
-                raise UsageError(f"{self.lab}: its protocols are always the kernel's: leave --stack out")
+                raise UsageError(f"{self.lab}: whose SCTP it is, is what --stack chooses: leave --stack out")
             return self
         chosen = replace(self, stack=needs.choose_stack(self.stack))
         if self.loopback and chosen.stack == "user":
@@ -71,15 +71,17 @@ class Request:
     def to_json(self) -> dict[str, Any]:
         """What the stage is told."""
         lab = labs.lab(self.lab)
-        client, server = hosts(self.loopback, lab.wire)
+        found = with_own_tcp(hosts(self.loopback, lab.wire), lab.own_tcp)
+        client, *_, server = (host.own_tcp or host.addresses for host in found)
         port = lab.port if self.port is None else self.port
         return {
             "lab": self.lab,
-            "server": str(Endpoint(server.addresses[self.ipv6], port)),
-            "client": client.addresses[self.ipv6],
-            "server_addresses": server.addresses[self.ipv6 :: 2],
-            "client_addresses": client.addresses[self.ipv6 :: 2],
+            "server": str(Endpoint(server[self.ipv6], port)),
+            "client": client[self.ipv6],
+            "server_addresses": server[self.ipv6 :: 2],
+            "client_addresses": client[self.ipv6 :: 2],
             "nobody": str(Endpoint(NOBODY[self.ipv6], port)),
+            "unowned": UNOWNED[self.ipv6],
             "messages": [base64.b64encode(message).decode() for message in self.messages],
             "clients": self.clients,
             "loopback": self.loopback,
@@ -98,6 +100,8 @@ class Outcome:
     "why the file could not grow any more"
     signal: int | None = None
     "SIGINT or SIGTERM, where one of them stopped it"
+    report: dict[str, Any] | None = None
+    "what else the stage has counted, of a flood"
 
 
 class Session:
@@ -123,8 +127,9 @@ class Session:
         Raises PermissionMissing, LabError, OutputError.
         """
         run = timeline.Run(lab=request.lab, stack=request.stack or "kernel", rawlab=version, kernel=os.uname().release)
-        wire = labs.lab(request.lab).wire
-        head = capture.header(run, hosts(request.loopback, wire), points(request.loopback, wire))
+        lab = labs.lab(request.lab)
+        found = with_own_tcp(hosts(request.loopback, lab.wire), lab.own_tcp)
+        head = capture.header(run, found, points(request.loopback, lab.wire))
         return self.perform(request.to_json(), head, descriptor, waiting)
 
     def perform(
@@ -141,10 +146,11 @@ class Session:
                         f"{answer['waiting']}: {answer['seconds']} s so far; ^C ends it and keeps the capture"
                     )
                 if "error" in answer:
-                    raise _error(answer)
+                    raise error_of(answer)
                 if "done" in answer:
                     done = answer["done"]
-                    return Outcome(stopped=done["stopped"], error=done["error"], signal=self._signal)
+                    how = {"stopped": done["stopped"], "error": done["error"], "report": done.get("report")}
+                    return Outcome(**how, signal=self._signal)
         except RawlabError:
             if os.fstat(descriptor).st_size == begun:  # nothing was captured
                 os.ftruncate(descriptor, 0)
@@ -219,7 +225,7 @@ def _is_sctp(lab: str) -> bool:
     return lab.startswith("sctp-")
 
 
-def _error(answer: dict[str, Any]) -> RawlabError:
+def error_of(answer: dict[str, Any]) -> RawlabError:
     kind = _ERRORS.get(answer["code"], RawlabError)
     if "trace" in answer and os.environ.get("RAWLAB_DEBUG"):
         sys.stderr.write(answer["trace"])

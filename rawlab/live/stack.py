@@ -1,11 +1,15 @@
-"""A host's SCTP as a process of its own: our endpoint on raw sockets, for a kernel that has none.
+"""A host's transport protocol as a process of its own: our endpoint in the place of the kernel's.
 
-    program ══ requests ══▶ Stack ── Sockets ── Host ── packets ══▶ RawLink ══▶ the wire
-    (live.stack_calls)        └── each call on the raw sockets is told to the stage, marked `endpoint`
+    program ══ requests ══▶ Stack ── Sockets ── Host ── packets ══▶ link ══▶ the wire
+    (live.stack_calls)        └── each system call of the link is told to the stage, marked `endpoint`
 
-It lives from before the host's programs to after them, as a kernel would: a packet for no association is answered as
-RFC 9260 section 8.4 says, and what a program that has ended left behind is shut down in good order. One loop waits for
-packets, for requests and for the protocol's timers; a request that would block is kept and tried again after each turn.
+    sctp   on raw sockets, for a kernel that has none (live.links)
+    tcp    on a packet socket, at an address that no kernel owns (live.own_address)
+
+It lives from before the host's programs to after them, as a kernel would: a packet that belongs to nothing is answered
+as the protocol says (RFC 9260 section 8.4, RFC 9293 section 3.10.7.1), and what a program that has ended left behind is
+closed in good order. One loop waits for packets, for requests and for the protocol's timers; a request that would block
+is kept and tried again after each turn.
 """
 
 from __future__ import annotations
@@ -19,26 +23,33 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Sequence
+from ipaddress import ip_address
 from typing import Any, NoReturn
 
+from rawlab.endpoints import sctp, tcp
 from rawlab.endpoints import sockets as api
-from rawlab.endpoints.sctp import Host, SctpError, Settings
+from rawlab.endpoints.host import CallError
+from rawlab.endpoints.sockets.sctp import Sockets as SctpSockets
+from rawlab.endpoints.sockets.tcp import Sockets as TcpSockets
 from rawlab.live import libc, privilege
 from rawlab.live.asking import pack, unpack
-from rawlab.live.links import Args, BesideLink, RawLink
+from rawlab.live.links import BesideLink, RawLink, Record
+from rawlab.live.own_address import OwnAddressLink
 from rawlab.live.program import close_all_but
 from rawlab.live.recorder import Channel, high
+from rawlab.live.telling import Telling
 from rawlab.model.address import Endpoint
 from rawlab.model.event import Call, Value
 from rawlab.wire import sndrcvinfo
-from rawlab.wire.capture import call_block
+
+AnySockets = api.Table[Any]
 
 _FIRST_NUMBER = 100_000  # the first socket's, where the kernel would have an inode
 _NS = 1_000_000_000
 
 
 class Busy:
-    """Two flags that a stack shares with the stage: whether SCTP may still send, and whether programs hold sockets."""
+    """Two flags that a stack shares with the stage: whether it may still send, and whether programs hold sockets."""
 
     def __init__(self) -> None:
         self._page = mmap.mmap(-1, mmap.PAGESIZE)
@@ -61,36 +72,37 @@ class Busy:
 
 def start(
     host: str,
+    protocol: str,
     addresses: Sequence[str],
     enter: Callable[[], None],
     connection: socket.socket,
     pipes: tuple[int, int, int],
     busy: Busy,
     *,
-    beside: bool,
     keep: int,
+    beside: bool = False,
 ) -> int:
     """Forks the stack process of a host; its pid.
 
-    `connection`: its end of the one to the host's program; `pipes`: one to tell the stage its calls, one whose closing
-    ends it, one to say that its raw sockets hear; `beside`: whether the kernel speaks SCTP too.
+    `protocol`: 'sctp' or 'tcp'; `connection`: its end of the one to the host's program; `pipes`: one to tell the stage
+    its calls, one whose closing ends it, one to say that it hears; `beside`: whether the kernel speaks SCTP too.
     """
     pid = os.fork()
     if pid == 0:
         try:
             libc.prctl(libc.PR_SET_PDEATHSIG, signal.SIGKILL)
-            libc.prctl(libc.PR_SET_NAME, f"{host}-sctp".encode())
+            libc.prctl(libc.PR_SET_NAME, f"{host}-{protocol}".encode())
             enter()
             kept = (program, to_stage, end, ready) = tuple(map(high, (connection.detach(), *pipes)))
             close_all_but(kept)
             gc.freeze()  # what is here already stays
             channel = Channel(to_stage, end)
             try:
-                link = (BesideLink if beside else RawLink)(addresses, record=Telling(host, channel, keep).call)
+                link = _link(host, protocol, addresses, beside, Telling(host, channel, keep).call)
                 privilege.drop()  # packets are read with no right to anything
                 libc.prctl(libc.PR_SET_PDEATHSIG, signal.SIGKILL)  # lost with the user
                 os.close(ready)
-                Stack(addresses, link, socket.socket(fileno=program), busy).serve(end)
+                Stack(protocol, addresses, link, socket.socket(fileno=program), busy).serve(end)
             except BaseException as error:
                 channel.tell({"failed": f"{type(error).__name__}: {error}"}, b"")
         finally:
@@ -98,62 +110,38 @@ def start(
     return pid
 
 
-class Telling:
-    """Tells the stage each call that the endpoint makes, once it has returned, and does not wait."""
+def _link(host: str, protocol: str, addresses: Sequence[str], beside: bool, record: Record) -> RawLink | OwnAddressLink:
+    """What its packets go through. Raises OSError."""
+    if protocol == "tcp":
+        mac = b"\2\0\0\0\1" + ip_address(addresses[0]).packed[-1:]  # locally administered, IEEE 802
+        return OwnAddressLink(addresses, host, mac, socket.IPPROTO_TCP, record)
+    return (BesideLink if beside else RawLink)(addresses, record=record)
 
-    def __init__(self, host: str, channel: Channel, keep: int) -> None:
-        self._host, self._channel, self._keep = host, channel, keep
-        self._pid = os.getpid()
-        self._serial = 0
-        self._inodes: dict[int, int] = {}
 
-    def call(self, name: str, args: Args, make: Callable[[], Any], after: Callable[[Any], tuple[int, Args]]) -> Any:
-        """Makes the call and tells of it. Raises what it raises."""
-        entered_ns = time.time_ns()
-        try:
-            returned = make()
-        except OSError as error:
-            self._tell(name, args, -1, libc.errno_name(error.errno or 0), entered_ns)
-            raise
-        result, filled = after(returned)
-        self._tell(name, filled, result, None, entered_ns)
-        return returned
-
-    def _tell(self, name: str, args: Args, result: int, errno: str | None, entered_ns: int) -> None:
-        returned_ns = time.time_ns()
-        self._serial += 1
-        fd = result if name == "socket" else dict(args[:1])["sockfd"]
-        inode = self._inode(fd) if isinstance(fd, int) else None
-        call = Call(
-            host=self._host,
-            pid=self._pid,
-            name=name,
-            args=tuple((key, value[: self._keep] if isinstance(value, bytes) else value) for key, value in args),
-            result=result,
-            errno=errno,
-            entered_ns=entered_ns,
-            returned_ns=returned_ns,
-            socket=None if name == "socket" else inode,
-            new_socket=inode if name == "socket" else None,
-            endpoint=True,
-        )
-        # As a block for the file: the stage need not look at each of so many.
-        self._channel.tell({"block": True}, call_block(call, f"{self._pid}.{self._serial}", at_return=True))
-
-    def _inode(self, fd: int) -> int | None:
-        if fd >= 0 and fd not in self._inodes:
-            self._inodes[fd] = os.fstat(fd).st_ino
-        return self._inodes.get(fd)
+def _sockets(protocol: str, addresses: Sequence[str]) -> tuple[tcp.Host | sctp.Host, AnySockets]:
+    """The protocol, and its sockets."""
+    now_ns = time.monotonic_ns()
+    if protocol == "tcp":
+        own = tcp.Host(addresses, secrets.token_bytes, now_ns, tcp.Settings(window_events=False))
+        return own, TcpSockets(own, _FIRST_NUMBER)
+    settings = sctp.Settings()
+    host = sctp.Host(addresses, secrets.token_bytes, now_ns, settings)
+    return host, SctpSockets(host, settings, _FIRST_NUMBER)
 
 
 class Stack:
     """The loop, and what the programs hold."""
 
-    def __init__(self, addresses: Sequence[str], link: RawLink, connection: socket.socket, busy: Busy) -> None:
-        settings = Settings()
+    def __init__(
+        self,
+        protocol: str,
+        addresses: Sequence[str],
+        link: RawLink | OwnAddressLink,
+        connection: socket.socket,
+        busy: Busy,
+    ) -> None:
         self._link, self._busy = link, busy
-        self._host = Host(addresses, secrets.token_bytes, time.monotonic_ns(), settings)
-        self._sockets = api.Sockets(self._host, settings, _FIRST_NUMBER)
+        self._host, self._sockets = _sockets(protocol, addresses)
         self._programs: list[Attached] = []
         self._selector = selectors.DefaultSelector()
         for fileno in link.filenos:
@@ -217,7 +205,7 @@ class Stack:
 class Attached:
     """One process of the host's: the sockets that it holds, and the call that it is in."""
 
-    def __init__(self, sockets: api.Sockets, connection: socket.socket, held: Sequence[api.Socket] = ()) -> None:
+    def __init__(self, sockets: AnySockets, connection: socket.socket, held: Sequence[api.BaseSocket] = ()) -> None:
         self.connection = connection
         self.until: int | None = None
         "when the call that waits wants to be looked at (monotonic, ns)"
@@ -226,7 +214,7 @@ class Attached:
         self._buffer = bytearray()
         self._waiting: api.Wait | None = None
         self._asked: Call | None = None
-        self._ended: list[tuple[str, api.Answer, str | None, api.Socket | None]] = []
+        self._ended: list[tuple[str, api.Answer, str | None, api.BaseSocket | None]] = []
         self._born: list[Attached] = []
 
     def hear(self) -> bool:
@@ -262,7 +250,7 @@ class Attached:
         self._asked = call
         try:
             begun = self._perform(call)
-        except SctpError as error:
+        except CallError as error:
             self._end(call, api.Answer(result=-1), error.errno)
             return
         if isinstance(begun, api.Answer):
@@ -271,14 +259,14 @@ class Attached:
             self._waiting = begun
 
     def _perform(self, call: Call) -> api.Answer | api.Wait:
-        """What a request asks for. Raises SctpError."""
+        """What a request asks for. Raises CallError."""
         given = dict(call.args)
         if call.name == "socket":
             return self._sockets.socket(str(given["domain"]), str(given["type"]))
         if call.name == "poll":
             return self._sockets.poll(self._polled(call), _int(given["timeout"]))
         if (known := self._held.get(_int(given["socket"]))) is None:
-            raise SctpError("EBADF", "no such socket")
+            raise CallError("EBADF", "no such socket")
         match call.name, given:
             case "bind", {"addr": Endpoint() as addr}:
                 return known.bind(addr)
@@ -302,16 +290,16 @@ class Attached:
                 return api.Answer()
             case "send", {"data": bytes(data), "flags": str(flags), "to": to, "info": tuple(info)}:
                 control = sndrcvinfo.parse(tuple(map(str, info)))
-                return api.send(known, data, flags, to if isinstance(to, Endpoint) else None, control)
+                return self._sockets.send(known, data, flags, to if isinstance(to, Endpoint) else None, control)
             case "receive", {"size": int(size), "flags": str(flags)}:
-                return api.receive(known, size, flags)
+                return self._sockets.receive(known, size, flags)
             case "setsockopt", {"optname": str(optname), "optval": tuple(value)}:
-                return api.setsockopt(known, optname, value)
+                return self._sockets.setsockopt(known, optname, value)
             case "getsockopt", {"optname": str(optname), "optval": tuple(asked)}:
-                return api.getsockopt(known, optname, asked)
-        raise SctpError("EINVAL", call.name)
+                return self._sockets.getsockopt(known, optname, asked)
+        raise CallError("EINVAL", call.name)
 
-    def _polled(self, call: Call) -> list[tuple[api.Socket, str]]:
+    def _polled(self, call: Call) -> list[tuple[api.BaseSocket, str]]:
         wanted = dict(call.args)["fds"]
         assert isinstance(wanted, tuple)
         return [(self._held[_int(pair[0])], str(pair[1])) for pair in wanted if isinstance(pair, tuple)]
@@ -325,7 +313,7 @@ class Attached:
             return False
         except StopIteration as end:
             self._end(self._asked, end.value)
-        except SctpError as error:
+        except CallError as error:
             self._end(self._asked, api.Answer(result=-1), error.errno)
         self._waiting = self.until = None
         return True
@@ -352,7 +340,7 @@ class Attached:
         self._held.clear()
 
 
-def _record(name: str, answer: api.Answer, errno: str | None, about: api.Socket | None) -> Call:
+def _record(name: str, answer: api.Answer, errno: str | None, about: api.BaseSocket | None) -> Call:
     """An answer as it is sent: what the call fills in as its arguments."""
     filled = {
         "data": answer.data,

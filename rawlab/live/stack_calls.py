@@ -1,10 +1,11 @@
-"""A libc whose SCTP is ours: the same functions with the same C arguments, SCTP's answered by the host's stack process.
+"""A libc whose SCTP, or TCP, is ours: the same functions with the same C arguments, those on such sockets answered by
+the host's stack process.
 
     lab ─▶ Recorder ─▶ StackLibc.connect(3, sockaddr, 16) ── request ──▶ stack process (live.stack)
                                                           ◀── answer ─── result, errno, what the kernel would fill in
 
 The recorder does not know the difference: what it records, in which words, and what a lab gets back is as with the
-kernel's SCTP. A descriptor of ours is a real one, of /dev/null, so that numbers are what a kernel would give; calls on
+kernel's own. A descriptor of ours is a real one, of /dev/null, so that numbers are what a kernel would give; calls on
 all others go to libc. One connection a process; a call is one request, and waits for its answer, so it blocks as a
 system call does.
 """
@@ -32,23 +33,31 @@ from rawlab.model.sctp import SndRcvInfo
 from rawlab.wire import sctp_names, sndrcvinfo
 
 _SCTP, _SEQPACKET = socket.IPPROTO_SCTP, 5
+_OURS = {
+    "sctp": ((socket.SOCK_STREAM, _SCTP), (socket.SOCK_DGRAM, _SCTP), (_SEQPACKET, _SCTP), (_SEQPACKET, 0)),
+    "tcp": ((socket.SOCK_STREAM, 0), (socket.SOCK_STREAM, socket.IPPROTO_TCP)),
+}
+"""(type, protocol) of the sockets that are a stack's."""
 _TYPES = {1: "SOCK_STREAM", _SEQPACKET: "SOCK_SEQPACKET"}
 _FAMILIES: dict[int, str] = {socket.AF_INET: "AF_INET", socket.AF_INET6: "AF_INET6"}
-_SEND_FLAGS = ("MSG_DONTWAIT", "MSG_NOSIGNAL", "MSG_EOR")
-_RECEIVE_FLAGS = ("MSG_PEEK", "MSG_DONTWAIT", "MSG_TRUNC", "MSG_WAITALL")
+_SEND_FLAGS = ("MSG_DONTWAIT", "MSG_NOSIGNAL", "MSG_EOR", "MSG_OOB")
+_RECEIVE_FLAGS = ("MSG_PEEK", "MSG_DONTWAIT", "MSG_TRUNC", "MSG_WAITALL", "MSG_OOB")
 _HOW = {0: "SHUT_RD", 1: "SHUT_WR", 2: "SHUT_RDWR"}
 _OPTIONS = {
     (socket.SOL_SOCKET, c.number(name)): name
     for name in ("SO_LINGER", "SO_RCVBUF", "SO_SNDBUF", "SO_REUSEADDR", "SO_ERROR")
 } | {(_SCTP, number): name for name, number in sctp_names.OPTIONS.items()}
+_OPTIONS[socket.IPPROTO_TCP, socket.TCP_NODELAY] = "TCP_NODELAY"
 _CMSG_ROOM = 48  # of a struct cmsghdr and a struct sctp_sndrcvinfo
 
 
 class StackLibc:
     """libc's functions, as far as `Recorder` calls them. What is not here is libc's own."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, protocol: str) -> None:
+        """`protocol`: whose sockets are ours: 'sctp' or 'tcp'."""
         self.connection = connection
+        self._ours = _OURS[protocol]
         self.seen: dict[int, Observation] = {}
         "what the stack said of each descriptor's socket last"
         self._numbers: dict[int, int] = {}
@@ -112,8 +121,7 @@ class StackLibc:
 
     def socket(self, domain: int, kind: int, protocol: int) -> int:
         base = kind & 0xF
-        ours = protocol == _SCTP or (protocol == 0 and base == _SEQPACKET and domain in _FAMILIES)
-        if not ours or domain not in _FAMILIES or base == socket.SOCK_RAW:
+        if (base, protocol) not in self._ours or domain not in _FAMILIES:
             return int(c.libc.socket(domain, kind, protocol))
         words = ("domain", _FAMILIES[domain]), ("type", _TYPES.get(base, str(base)))
         return self._made(self._ask("socket", None, *words), bool(kind & socket.SOCK_NONBLOCK))
@@ -151,8 +159,7 @@ class StackLibc:
     def _name(self, name: str, fd: int, addr: Any, size: Any) -> int:
         if fd not in self._numbers:
             return int(getattr(c.libc, name)(fd, addr, size))
-        answer = self._ask(name, fd)
-        if answer is None:
+        if (answer := self._ask(name, fd)) is None:
             return -1
         _fill_address(answer["address"], addr, size)
         return 0
@@ -326,12 +333,14 @@ class StackLibc:
 
 
 class StackCalls(Recorder):
-    """The recorder of a process whose SCTP is our own."""
+    """The recorder of a process whose SCTP, or TCP, is our own."""
 
-    def __init__(self, host: str, channel: Channel, keep: int, *, observes: bool, connection: int) -> None:
-        """`connection`: the descriptor of the socket to the host's stack process."""
+    def __init__(
+        self, host: str, channel: Channel, keep: int, *, observes: bool, connection: int, protocol: str
+    ) -> None:
+        """`connection`: the descriptor of the socket to the host's stack process; `protocol`: what that speaks."""
         super().__init__(host, channel, keep, observes=observes)
-        self._stack = self._libc = StackLibc(Connection(socket.socket(fileno=connection)))
+        self._stack = self._libc = StackLibc(Connection(socket.socket(fileno=connection)), protocol)
         self._child: Connection | None = None
 
     def _seen(self, fd: int) -> Observation | None:

@@ -26,6 +26,7 @@ from rawlab.live import libc
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rawlab.live.run import Run
+    from rawlab.live.sniff_run import SniffRun
 
 _LAST_SECONDS = 3  # how long a stage whose rawlab is gone may still write
 
@@ -106,8 +107,16 @@ def _act(control: socket.socket, request: dict[str, Any], descriptor: int) -> No
         os._exit(0)
 
 
-def _kind_of_run(request: dict[str, Any]) -> type[Run]:
-    """A lab's, or that of packets made by hand."""
+def _kind_of_run(request: dict[str, Any]) -> type[Run] | type[SniffRun]:
+    """A lab's, that of packets made by hand, one by one or as a flood, or that of packets only looked at."""
+    if "sniff" in request:
+        from rawlab.live.sniff_run import SniffRun
+
+        return SniffRun
+    if "flood" in request:
+        from rawlab.live.flood_run import FloodRun
+
+        return FloodRun
     if "craft" in request:
         from rawlab.live.craft_run import CraftRun
 

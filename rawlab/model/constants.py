@@ -31,10 +31,12 @@ IPPROTO_IP, IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP = map(
 IPPROTO_IPV6, IPPROTO_ICMPV6, IPPROTO_SCTP, IPPROTO_RAW = map(
     Symbol, ("IPPROTO_IPV6", "IPPROTO_ICMPV6", "IPPROTO_SCTP", "IPPROTO_RAW")
 )
+ETH_P_IP, ETH_P_IPV6 = map(Symbol, ("ETH_P_IP", "ETH_P_IPV6"))
 SOL_SOCKET, SOL_SCTP = map(Symbol, ("SOL_SOCKET", "SOL_SCTP"))
 SO_REUSEADDR, SO_ERROR, SO_LINGER, SO_RCVBUF, SO_SNDBUF = map(
     Symbol, ("SO_REUSEADDR", "SO_ERROR", "SO_LINGER", "SO_RCVBUF", "SO_SNDBUF")
 )
+IP_TTL, IPV6_UNICAST_HOPS = map(Symbol, ("IP_TTL", "IPV6_UNICAST_HOPS"))
 TCP_NODELAY, TCP_SYNCNT, TCP_QUICKACK = map(Symbol, ("TCP_NODELAY", "TCP_SYNCNT", "TCP_QUICKACK"))
 MSG_OOB, MSG_PEEK, MSG_DONTROUTE, MSG_TRUNC = map(
     Symbol, ("MSG_OOB", "MSG_PEEK", "MSG_DONTROUTE", "MSG_TRUNC")
@@ -79,3 +81,8 @@ IN6ADDR_ANY = "::"
 def any_address(of: Endpoint) -> Endpoint:
     """The wildcard address of the same family, with the same port: INADDR_ANY or in6addr_any."""
     return Endpoint(IN6ADDR_ANY if ":" in of.address else INADDR_ANY, of.port)
+
+
+def htons(constant: str) -> Symbol:
+    """A constant in network byte order, as strace writes it: htons(ETH_P_IP), the protocol of a packet(7) socket."""
+    return Symbol(f"htons({constant})")

@@ -44,7 +44,7 @@ class Call:
     state_ns: int | None = None
     "when it was asked for"
     endpoint: bool = False
-    "True: our own endpoint made it on its raw socket, on behalf of the program's calls"
+    "True: our own endpoint made it on its raw or packet socket, on behalf of the program's calls"
 
     def arg(self, name: str) -> Value:
         """The argument of that name. Raises KeyError."""

@@ -28,6 +28,8 @@ class Options:
     "all of the client's"
     nobody: Endpoint = Endpoint("10.0.0.3", 7)  # noqa: RUF009 - frozen
     "an address to which packets leave, and from which none comes"
+    unowned: str = "10.0.0.10"
+    "an address that no kernel owns, and whose packets reach the client's interface"
 
     @property
     def domain(self) -> Symbol:
@@ -48,6 +50,10 @@ class Wire:
     "which packets it loses, doubles, delays or reorders"
     paths: int = 1
     "how many interfaces, with an address each, join the hosts: 1 or 2"
+    router: bool = False
+    "a router stands between them, with an interface to each, and neighbours are known"
+    neighbours_known: bool = False
+    "the hosts know each other's link-layer addresses, and the unowned one's: nobody asks for them"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,3 +75,5 @@ class Lab:
     "whether it can be run over IPv6"
     loopback: bool = True
     "whether it can be run on loopback"
+    own_tcp: tuple[str, ...] = ()
+    "hosts whose programs speak rawlab's TCP, at an address that no kernel owns, instead of the kernel's"

@@ -84,7 +84,7 @@ class CallStory:
 
     @property
     def label(self) -> str:
-        """'c5' for the program's fifth call, 'r5' for the fifth that our endpoint made on its raw socket."""
+        """'c5' for the program's fifth call, 'r5' for the fifth that our endpoint made on its own socket."""
         return f"{'r' if self.call.endpoint else 'c'}{self.n}"
 
 
@@ -96,7 +96,7 @@ class Story:
     calls: tuple[CallStory, ...]
     packets: tuple[Packet, ...]
     endpoint_calls: tuple[CallStory, ...] = ()
-    "where our own endpoint spoke the transport protocol: its calls on its raw socket, numbered by themselves"
+    "where our own endpoint spoke the transport protocol: its calls on its raw or packet socket, numbered by themselves"
 
     @property
     def frames(self) -> tuple[Frame, ...]:

@@ -13,6 +13,8 @@ class Host:
 
     name: str
     addresses: tuple[str, ...] = ()
+    own_tcp: tuple[str, ...] = ()
+    "those of the addresses that no kernel owns: rawlab's own TCP speaks there, for the host's programs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,6 +80,10 @@ def _writer(layer: Layer, told: Packet, story: Story) -> str:
     ours = story.timeline.run.stack == "user" and isinstance(told.facts.transport, SctpPacket)
     if ours and told.facts.ip is not None and layer.offset >= told.facts.ip.payload[0]:
         kernel = f"the {told.sender or 'sender'}'s SCTP, rawlab's own"
+    own = {address for host in story.timeline.hosts for address in host.own_tcp}
+    source = told.facts.ip.source if told.facts.ip is not None else getattr(told.facts.transport, "sender", None)  # ARP
+    if source in own:
+        kernel = f"the {told.sender or 'sender'}'s TCP, rawlab's own"  # whole frames, through a packet socket
     if told.cause.kind != "call" or not told.cause.bytes:
         return kernel
     process = f"the {told.sender or 'sender'}'s process"

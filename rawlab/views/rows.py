@@ -122,8 +122,10 @@ def words(packet: Packet, *, addresses: bool = False) -> str:
 
 
 def text_of(packet: Packet, story: Story) -> str:
-    """The packet in few words; where it goes, if it goes by another path than a host's first addresses."""
+    """The packet in few words; its TTL, where there is a router; where it goes, if not to a host's first addresses."""
     ip = packet.facts.ip
+    if ip is not None and len(story.timeline.hosts) > 2:
+        return f"{words(packet)}, {'ttl' if ip.version == 4 else 'hlim'} {ip.ttl}"
     others = (host.addresses[2:] for host in story.timeline.hosts)
     if ip is None or len(story.timeline.points) <= len(story.timeline.hosts) or ip.destination not in chain(*others):
         return words(packet)

@@ -45,7 +45,7 @@ def value(story: Story) -> dict[str, Any]:
         "complete": timeline.complete,
         "damaged_at": timeline.damaged_at,
         "calls": [_call(told) for told in story.calls],
-        "packets": [_packet(packet, story) for packet in story.packets],
+        "packets": [packet_value(packet, story) for packet in story.packets],
         "endpoint_calls": [_call(told) for told in story.endpoint_calls],
     }
 
@@ -89,7 +89,8 @@ def _value(argument: Value) -> Any:
             return str(argument)
 
 
-def _packet(packet: Packet, story: Story) -> dict[str, Any]:
+def packet_value(packet: Packet, story: Story) -> dict[str, Any]:
+    """One packet, as JSON's values."""
     transport, cause = packet.facts.transport, packet.cause
     segment = transport if isinstance(transport, TcpSegment) else None
     source, destination = _ends(packet)

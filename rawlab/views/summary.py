@@ -21,6 +21,8 @@ def summary(story: Story) -> str:
     seen += f"; {count(lost, 'packet')} lost on the way" if lost else ""
     if any(isinstance(packet.facts.transport, SctpPacket) for packet in story.packets):
         seen += _STACKS.get(story.timeline.run.stack or "", "")
+    own = [host.name for host in story.timeline.hosts if host.own_tcp]
+    seen += f"; TCP of the {' and the '.join(own)} is rawlab's own, over a packet socket" if own else ""
     return seen
 
 

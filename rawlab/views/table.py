@@ -47,7 +47,8 @@ def timeline(story: Story, style: Style) -> str:
     """Number, time, the client's call, the packet, the server's call, both states, and why."""
     told = list(rows(story, endpoint_calls=style.endpoint_calls))
     start_ns = told[0].at_ns if told else 0
-    left, right = [*hosts(story), "", ""][:2]
+    names = hosts(story)
+    left, right = names[0], names[-1] if len(names) > 1 else ""
     narrow = style.width is not None and style.width < NARROW
     if narrow:
         header = ["#", "ms", f"{left} → wire ← {right}", "states", "why"]
@@ -57,7 +58,7 @@ def timeline(story: Story, style: Style) -> str:
     for row in told:
         milliseconds = f"{(row.at_ns - start_ns) / 1e6:.3f}"
         states = [dict(row.states).get(host, "") for host in (left, right)]
-        cells = _narrow(row, left, states) if narrow else _wide(row, left, right, states)
+        cells = _narrow(row, names, states) if narrow else _wide(row, names, right, states)
         body.append([row.label, milliseconds, *cells, row.why])
     return draw(header, body, style, [_colour(row, left) for row in told])
 
@@ -69,22 +70,26 @@ def _colour(row: Row, left: str) -> str:
     return _COLOURS["first" if row.host == left else "second"]
 
 
-def _arrow(row: Row, left: str) -> str:
-    """The packet with its direction: to the right from the host on the left."""
-    return f"→ {row.text}" if row.host == left else f"← {row.text}" if row.host else row.text
+def _arrow(row: Row, names: Sequence[str]) -> str:
+    """The packet with its direction: to the right from the host on the left; of several links, which one it is on."""
+    receiver = row.packet.receiver if row.packet is not None else None
+    if len(names) > 2 and row.host in names and receiver in names:
+        forth = names.index(row.host) < names.index(receiver)
+        return f"{row.host} → {receiver}: {row.text}" if forth else f"{receiver} ← {row.host}: {row.text}"
+    return f"→ {row.text}" if row.host == names[0] else f"← {row.text}" if row.host else row.text
 
 
-def _wide(row: Row, left: str, right: str, states: Sequence[str]) -> list[str]:
+def _wide(row: Row, names: Sequence[str], right: str, states: Sequence[str]) -> list[str]:
     cells = ["", "", ""]
     if row.packet is not None:
-        cells[1] = _arrow(row, left)
+        cells[1] = _arrow(row, names)
     else:
         cells[2 if row.host == right else 0] = row.text
     return [*cells, *states]
 
 
-def _narrow(row: Row, left: str, states: Sequence[str]) -> list[str]:
-    text = _arrow(row, left) if row.packet is not None else f"{row.host}: {row.text}"
+def _narrow(row: Row, names: Sequence[str], states: Sequence[str]) -> list[str]:
+    text = _arrow(row, names) if row.packet is not None else f"{row.host}: {row.text}"
     return [text, "\n".join(states)]
 
 

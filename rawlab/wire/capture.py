@@ -32,6 +32,7 @@ def header(run: Run, hosts: Sequence[Host], points: Sequence[Point]) -> bytes:
     """The blocks that begin a file."""
     about = [f"{key}: {value}" for key, value in (("lab", run.lab), ("stack", run.stack)) if value]
     about += [" ".join(("host:", host.name, *host.addresses)) for host in hosts]
+    about += [" ".join(("own-tcp:", host.name, *host.own_tcp)) for host in hosts if host.own_tcp]
     items = [
         (pcapng.COMMENT, "\n".join(about).encode()),
         (pcapng.SHB_OS, (run.kernel or "").encode()),
@@ -119,6 +120,11 @@ def read(data: bytes) -> Timeline | None:
     return None
 
 
+def _has_name(words: tuple[str, ...]) -> bool:
+    """Whether a line of the comment has something behind its key."""
+    return len(words) > 1
+
+
 class _Reader:
     """What has been read so far."""
 
@@ -173,8 +179,13 @@ class _Reader:
             rawlab=application.removeprefix(_USERAPPL),
             kernel=next(iter(pcapng.texts(items, pcapng.SHB_OS)), None),
         )
-        hosts = [value.split() for key, _, value in about if key == "host" and value.strip()]
-        self.hosts = [Host(name=name, addresses=tuple(addresses)) for name, *addresses in hosts]
+        named = [(key, *value.split()) for key, _, value in about]
+        own = {name: tuple(addresses) for key, name, *addresses in filter(_has_name, named) if key == "own-tcp"}
+        self.hosts = [
+            Host(name=name, addresses=tuple(addresses), own_tcp=own.get(name, ()))
+            for key, name, *addresses in filter(_has_name, named)
+            if key == "host"
+        ]
 
     def packet(self, record: PacketRecord) -> None:
         self.records += 1

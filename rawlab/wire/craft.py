@@ -389,6 +389,8 @@ def _not_by_raw_socket(octets: bytes, version: int, to: str, ends: Ends) -> str 
             return f"a raw socket's kernel would put the {wrong.name} right"
         if octets[4:6] == b"\0\0" or octets[12:16] == bytes(4):
             return "a raw socket's kernel would fill in the identification and the source where they are zero"
+        if octets[12] == 127:
+            return "a raw socket's kernel would ask by ARP in the name of its source, a loopback address, in vain"
     if ends.neighbours is not None and to not in ends.neighbours:
         return f"no route of the lab's leads to {to}: framed for the server's MAC address"
     return None

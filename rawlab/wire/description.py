@@ -165,6 +165,8 @@ def _part(node: ast.expr, text: str) -> Part:
             raise _error(text, f"a field's name and '=' in {layer}(…)", _at(first, text))
         case ast.Name(id=layer):
             raise _error(text, f"{layer}(), with parentheses", at)
+        case ast.BinOp(op=ast.FloorDiv(), right=right):
+            raise _error(text, "one '/' between layers", text.rindex("//", 0, _at(right, text)) + 1)
     raise _error(text, 'a layer, as TCP(dport=7), or a payload, as "hello"', at)
 
 

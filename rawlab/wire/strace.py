@@ -33,7 +33,7 @@ _TOKEN = re.compile(
     | (?P<endpoint>\[[0-9a-fA-F:.]+\]:\d+|\d+\.\d+\.\d+\.\d+:\d+)
     | (?P<open>[\[({]) | (?P<close>[\])}])
     | (?P<int>-?\d+)(?![\w|.])
-    | (?P<symbol>[A-Za-z_]\w*=[\w|-]+|[A-Za-z_][\w|]*|\d+\|[\w|]+|\d+(?:\.\d+)?(?:e[-+]?\d+)?s\b)
+    | (?P<symbol>htons\(\w+\)|[A-Za-z_]\w*=[\w|-]+|[A-Za-z_][\w|]*|\d+\|[\w|]+|\d+(?:\.\d+)?(?:e[-+]?\d+)?s\b)
     | (?P<comma>,\s*)""",
     re.VERBOSE,
 )

@@ -80,7 +80,7 @@ def ours_take(wire: Wire) -> dict[str, object]:
 def ours(role: str, host: str, peer: str, octets: int) -> dict[str, object]:
     """Our end."""
     address = ADDRESSES["ours", host]
-    wire = Wire(Host([address], os.urandom, now(), SETTINGS), host, peer)
+    wire = Wire(Host([address], os.urandom, now(), SETTINGS), host)
     result = ours_take(wire) if role == "take" else ours_send(wire, octets, peer) or {}
     return result | {"calls": wire.calls / 1e9, "waited": wire.waited / 1e9, "packets": wire.packets}
 

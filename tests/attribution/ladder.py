@@ -295,10 +295,17 @@ def _ladder(text: str, ipv6: bool, loopback: bool) -> Ladder:
     return Ladder(text=text, client=client, server=server, loopback=loopback)
 
 
-def stands(text: str, *, ipv6: bool = False, loopback: bool = False) -> Story:
-    """Asserts that the story told of a ladder says what stands behind its bars; the story."""
+def stands(text: str, *, ipv6: bool = False, loopback: bool = False, own: bool = False) -> Story:
+    """Asserts that the story told of a ladder says what stands behind its bars; the story.
+
+    `own`: the client's TCP is rawlab's own.
+    """
     ladder = _ladder(text, ipv6, loopback)
-    story = tell(ladder.read(), decode)
+    timeline = ladder.read()
+    if own:
+        client, *others = timeline.hosts
+        timeline = replace(timeline, hosts=(replace(client, own_tcp=(ladder.client,)), *others))
+    story = tell(timeline, decode)
     written = [" | ".join([label, *map(_in_order, said)]) for label, said in ladder.expected]
     told = [_told(story, label, said) for label, said in ladder.expected]
     wrong = [f"told:    {is_}\nexpected {should}" for is_, should in zip(told, written, strict=True) if is_ != should]

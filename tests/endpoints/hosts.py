@@ -1,4 +1,4 @@
-"""Two hosts with SCTP sockets and a wire between them, all in one process, on a clock that a test moves.
+"""Two hosts with sockets of ours and a wire between them, all in one process, on a clock that a test moves.
 
 world = World()
 listener = world.server.listening(7)
@@ -11,9 +11,13 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
-from rawlab.endpoints.sctp import Host, SctpError, Settings
-from rawlab.endpoints.sockets import Answer, Socket, Sockets, Wait, setsockopt
+from rawlab.endpoints import sctp, tcp
+from rawlab.endpoints.host import CallError
+from rawlab.endpoints.sockets import Answer, Table, Wait
+from rawlab.endpoints.sockets.sctp import Sockets as SctpSockets
+from rawlab.endpoints.sockets.tcp import Sockets as TcpSockets
 from rawlab.model.address import Endpoint
 from rawlab.model.event import Value
 
@@ -44,25 +48,32 @@ class Going:
             self.until = next(self.wait)
         except StopIteration as end:
             self.answer = end.value
-        except SctpError as error:
+        except CallError as error:
             self.error = error.errno
         return self.over
 
 
 class Side:
-    """One host and its sockets."""
+    """One host and its sockets: of SCTP, or of TCP with those settings."""
 
-    def __init__(self, addresses: tuple[str, ...], seed: int) -> None:
-        self.host = Host(addresses, random.Random(seed).randbytes, 0)
-        self.sockets = Sockets(self.host, Settings())
+    def __init__(self, addresses: tuple[str, ...], seed: int, of_tcp: tcp.Settings | None = None) -> None:
+        self.host: sctp.Host | tcp.Host
+        self.sockets: Table[Any]
+        chance = random.Random(seed).randbytes
+        if of_tcp is not None:
+            self.host = own = tcp.Host(addresses, chance, 0, of_tcp)
+            self.sockets = TcpSockets(own)
+        else:
+            self.host = host = sctp.Host(addresses, chance, 0)
+            self.sockets = SctpSockets(host, sctp.Settings())
 
-    def socket(self, kind: str = "SOCK_STREAM", domain: str = "AF_INET") -> Socket:
+    def socket(self, kind: str = "SOCK_STREAM", domain: str = "AF_INET") -> Any:
         """A new one."""
         made = self.sockets.socket(domain, kind).made
         assert made is not None
         return made
 
-    def listening(self, port: int, kind: str = "SOCK_STREAM", backlog: int = 10) -> Socket:
+    def listening(self, port: int, kind: str = "SOCK_STREAM", backlog: int = 10) -> Any:
         """One that listens at the port, on all addresses."""
         made = self.socket(kind)
         made.bind(Endpoint("0.0.0.0", port))
@@ -153,8 +164,8 @@ class World:
         self.now_ns = until
         self.settle()
 
-    def connected(self, port: int = 7) -> tuple[Socket, Socket]:
-        """The client's and the server's socket of a new association, one-to-one."""
+    def connected(self, port: int = 7) -> tuple[Any, Any]:
+        """The client's and the server's socket of a new association, one-to-one, or of a connection."""
         listener = next((known for known in self.server.sockets if known.listening), None) or self.server.listening(
             port
         )
@@ -164,6 +175,6 @@ class World:
         assert accepted is not None
         return client, accepted
 
-    def set(self, socket: Socket, optname: str, *value: Value) -> Answer:
+    def set(self, socket: Any, optname: str, *value: Value) -> Answer:
         """setsockopt, which must not fail."""
-        return self.returns(setsockopt(socket, optname, value))
+        return self.returns(socket.sockets.setsockopt(socket, optname, value))

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from rawlab.endpoints.sctp import SctpError
-from rawlab.endpoints.sockets import Answer, Socket, getsockopt, receive, send, setsockopt
+from rawlab.endpoints.sockets import Answer
+from rawlab.endpoints.sockets.sctp import getsockopt, receive, send, setsockopt
 from rawlab.model.address import Endpoint
 from rawlab.model.sctp import SndRcvInfo
 from rawlab.wire import sctp_notification
@@ -19,13 +20,13 @@ def world() -> World:
     return World()
 
 
-def write(world: World, socket: Socket, data: bytes, **more: Any) -> Answer:
+def write(world: World, socket: Any, data: bytes, **more: Any) -> Answer:
     """A message, which must be taken."""
     info = SndRcvInfo(**more) if more else None
     return world.returns(send(socket, data, "0", None, info))
 
 
-def read(world: World, socket: Socket, size: int = 65536, flags: str = "0") -> bytes:
+def read(world: World, socket: Any, size: int = 65536, flags: str = "0") -> bytes:
     """What a read gives."""
     return world.returns(receive(socket, size, flags)).data
 

@@ -6,12 +6,14 @@ from collections import defaultdict
 
 import pytest
 
+from rawlab import labs
 from rawlab.wire.strace import format_call
 from tests.labs.runs import NAMES, SCTP, Run, parameters
 from tests.labs.witness import socket_calls
 
-# Of our own SCTP the kernel sees the calls on raw sockets alone; of the kernel's, tests/sctp have strace as witness.
-THE_KERNELS = [name for name in NAMES if name not in SCTP]
+# Of our own SCTP and TCP the kernel sees the calls on raw and packet sockets alone: tests/live have strace as witness.
+# Of the kernel's SCTP, tests/sctp have.
+THE_KERNELS = [name for name in NAMES if name not in SCTP and not labs.lab(name).own_tcp]
 NO_SOCKET = ("fork", "wait4", "nanosleep", "exit_group")
 
 

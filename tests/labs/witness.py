@@ -14,7 +14,8 @@ from rawlab.wire.strace import format_value
 
 _LINE = re.compile(r"(?P<pid>\d+)<(?P<host>client|server)> (?P<text>.*)")
 _RESUMED = re.compile(r"<\.\.\. \w+ resumed>")
-_SOCKET = re.compile(r"(\d+)<(?:TCP|UDP|ICMP|RAW|PING|NETLINK)\w*:\[[^\]]*\]>")
+_SOCKET = re.compile(r"(\d+)<(?:(?:TCP|UDP|ICMP|RAW|PING|NETLINK)\w*|PACKET|socket):\[[^\]]*\]>")
+"""Of a packet socket strace knows no more than its inode."""
 _ADDRESS = re.compile(
     r'\{sa_family=AF_INET, sin_port=htons\((\d+)\), sin_addr=inet_addr\("([^"]+)"\)\}'
     r'|\{sa_family=AF_INET6, sin6_port=htons\((\d+)\), sin6_flowinfo=[^,]*, inet_pton\(AF_INET6, "([^"]+)", '
@@ -32,6 +33,8 @@ _REWRITE: Sequence[tuple[str, str]] = (
     (r"^setsockopt\((.*), \{l_onoff=(\d+), l_linger=(\d+)\}, \d+\) =", r"setsockopt(\1, [\2, \3]) ="),
     (r"^getsockopt\((.*), \[(-?\d+)\], \[\d+\]\) =", r"getsockopt(\1, \2) ="),
     (r"\bSOL_TCP\b", "IPPROTO_TCP"),
+    (r"\bSOL_IP\b", "IPPROTO_IP"),
+    (r"\bSOL_IPV6\b", "IPPROTO_IPV6"),
     (r"O_RDONLY\|O_NONBLOCK", "O_NONBLOCK"),
     (
         r"^poll\(\[\{fd=(\d+), events=(\w+)\}\], 1, (-?\d+)\) = 1 \(\[\{fd=\d+, revents=(\w+)\}\]\)",
@@ -55,7 +58,7 @@ def socket_calls(lines: Sequence[str]) -> dict[str, list[list[str]]]:
             continue
         if resumed := _RESUMED.match(text):
             text = begun.pop(found["pid"]) + " " * (text[resumed.end()] != ")") + text[resumed.end() :].lstrip()
-        if (_SOCKET.search(text) or text.startswith("socket(AF_INET")) and not text.startswith("dup"):
+        if text.startswith(("socket(AF_INET", "socket(AF_PACKET")) or (_SOCKET.search(text) and text[:3] != "dup"):
             mine.append(_in_our_words(text))
     return {host: [found for _, found in sorted(pids.items()) if found] for host, pids in calls.items()}
 

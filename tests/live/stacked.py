@@ -204,6 +204,7 @@ def prepare() -> int:
     hears, ready = os.pipe()
     stack.start(
         "client",
+        "sctp",
         ["127.0.0.1", "127.0.0.2"],
         lambda: None,
         theirs,

@@ -3,7 +3,6 @@ leaves the lab."""
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -183,6 +182,7 @@ def test_nothing_is_evaluated(folder: Path) -> None:
         (("IP()/TCP()", "IP()/UDP()", "--set", "icmp.id=7"), "no packet has a layer icmp"),
         (("IP()/TCP()", "--keep", "ip.chksum"), "--from FILE:12"),
         (("IP()/TCP()", "--against", "tcp-ecko"), "nearest: tcp-echo"),
+        (("IP()/TCP()", "--against", "raw-traceroute"), "a router is before its server"),
         (("IP()/TCP()", "--count", "10001"), "1 to 10000"),
         (("IP()/TCP()", "--rate", "1001"), "1 to 1000"),
         (("IP()/TCP()", "--wait", "-1"), "--wait"),
@@ -231,101 +231,3 @@ def test_tshark_reads_what_was_sent(folder: Path) -> None:
     for protocol in ("tcp", "dns", "arp", "icmpv6"):
         assert any(protocol in line.split("\t")[0] for line in lines), protocol
     assert not any(line.partition("\t")[2] for line in lines)
-
-
-# ---------------------------------------------------------------------------------------------- outside
-
-# A network for the test alone, with a way out by default, so that whatever leaves a lab would be counted.
-_OUT = """
-    echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6  # it would speak unasked
-    ip link add out type veth peer name there; ip link set out up; ip link set there up; ip link set lo up
-    ip addr add 192.168.9.1/24 dev out; ip route add default via 192.168.9.2; sleep 2
-    cat /proc/net/dev >before; "$@"; code=$?; cat /proc/net/dev >after; exit $code"""
-
-
-AWAY = (
-    'IP(dst="8.8.8.8")/UDP()/"x"',
-    'IP(src="192.168.9.1", dst="192.168.9.2")/ICMP()',
-    'IP(dst="255.255.255.255")/UDP()',
-    'IP(dst="127.0.0.1")/ICMP()',
-    'IPv6(dst="ff02::1")/ICMPv6EchoRequest()',
-    'Ether(dst="ff:ff:ff:ff:ff:ff")/IP(dst="192.168.9.255")/UDP()',
-    'Ether(dst="33:33:00:00:00:01")/"x"',
-)
-
-
-def test_nothing_leaves_the_lab(folder: Path) -> None:
-    """Whatever is described is sent in the lab, and arrives there; the network outside counts no frame."""
-    runs.need_root()
-    runs.need("ip")
-    story = crafted(folder, *AWAY, before=["unshare", "-n", "sh", "-c", _OUT, "sh"])
-    mine = [packet for packet in story["packets"] if packet["cause"]["kind"] == "call"]
-    assert len(mine) == len(AWAY)
-    assert not any(packet["lost"] for packet in mine)
-    told = (folder / "before").read_text()
-    assert "out:" in told
-    assert (folder / "after").read_text() == told
-
-
-@pytest.mark.parametrize("words", [[], ["--interface", "out"], ["--interface", "out", "--outside", "--count", "1"]])
-def test_outside_unless_all_is_said(folder: Path, words: list[str]) -> None:
-    """Without the interface, --outside, --count and --rate, nothing is sent there."""
-    runs.need_root()
-    runs.need("ip")
-    before = ["unshare", "-n", "sh", "-c", _OUT, "sh"]
-    words = ['IP(dst="192.168.9.2")/ICMP()', *words]
-    done = runs.rawlab("craft", *words, "--format", "json", folder=folder, before=before)
-    assert done.code == (2 if words[1:] else 0)
-    assert (folder / "after").read_text() == (folder / "before").read_text()
-
-
-def test_outside_when_all_is_said(folder: Path) -> None:
-    """So many frames on that interface, a warning before them, the answers tied to them; nothing of others' traffic."""
-    runs.need_root()
-    runs.need("ip")
-    script = """
-        echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
-        unshare -n sleep 60 & other=$!
-        ip link add out type veth peer name there; ip link set lo up
-        until ip link set there netns $other; do sleep 0.05; done
-        ip addr add 192.168.9.1/24 dev out; ip link set out up
-        nsenter -n -t $other ip addr add 192.168.9.2/24 dev there; nsenter -n -t $other ip link set there up
-        ip neigh add 192.168.9.3 lladdr 02:00:00:00:00:09 dev out
-        sleep 2; timeout 20 bash -c 'while sleep 0.01; do echo "of others" >/dev/udp/192.168.9.3/9; done' & others=$!
-        "$@"; code=$?; kill $others $other; exit $code"""
-    words = ['IP(dst="192.168.9.2")/ICMP()', "--interface", "out", "--outside", "--count", "3", "--rate", "50"]
-    before = ["unshare", "-n", "bash", "-c", script, "bash"]
-    done = runs.rawlab("craft", *words, "-o", "a.pcapng", "--format", "json", folder=folder, before=before)
-    assert done.code == 0, done.err
-    assert "warning: 3 packets, 50 a second, leave on out, which is outside of any lab" in done.err
-    packets = json.loads(done.out)["packets"]
-    requests = [packet["n"] for packet in packets if "echo request" in packet["text"]]
-    replies = [packet["cause"]["packets"] for packet in packets if "echo reply" in packet["text"]]
-    assert len(requests) == 3
-    assert not any("192.168.9.3" in packet["text"] for packet in packets)
-    assert replies == [[n] for n in requests]
-
-
-def test_outside_a_refused_packet(folder: Path) -> None:
-    """An interface that is down is told; what the kernel does not take is in the table, and the exit code is 7."""
-    runs.need_root()
-    runs.need("ip")
-    words = ['IPv6(src="fd00::1", dst="fd00::2")/ICMPv6EchoRequest()', "--count", "2", "--rate", "50"]
-    words += ["--interface", "lo", "--outside", "--format", "json"]
-    down = runs.rawlab("craft", *words, folder=folder, before=["unshare", "-n"])
-    assert (down.code, "lo: is down" in down.says_one_line()) == (2, True)
-    before = ["unshare", "-n", "sh", "-c", 'ip link set lo up; exec "$@"', "sh"]
-    done = runs.rawlab("craft", *words, folder=folder, before=before)
-    assert done.code == 7, done.err
-    assert "the kernel refused 2 of the packets (ENETUNREACH)" in done.err
-    assert [call["errno"] for call in done.story["calls"] if call["call"] == "sendto"] == ["ENETUNREACH"] * 2
-
-
-def test_outside_as_an_ordinary_user(folder: Path) -> None:
-    """Root's alone: 3."""
-    runs.need_root()
-    os.chown(folder, runs.NOBODY, runs.NOBODY)
-    words = ['IP(dst="127.0.0.1")/ICMP()', "--interface", "lo", "--outside", "--count", "1", "--rate", "1"]
-    done = runs.rawlab("craft", *words, folder=folder, user=runs.NOBODY)
-    assert done.code == 3
-    assert "root" in done.says_one_line()

@@ -24,7 +24,7 @@ def exchanged(kind: str, version: int) -> tuple[list[list[object]], list[str]]:
 
 
 @pytest.mark.parametrize("version", [4, 6])
-@pytest.mark.parametrize("kind", ["raw", "beside", "packet"])
+@pytest.mark.parametrize("kind", ["raw", "beside"])
 def test_packets_arrive_as_they_were_sent(kind: str, version: int) -> None:
     """From the transport header on, with both addresses, in order; each call is told; to nowhere is no error."""
     directions, calls = exchanged(kind, version)
@@ -33,6 +33,19 @@ def test_packets_arrive_as_they_were_sent(kind: str, version: int) -> None:
     names = [call.split()[0] for call in calls]
     assert names.count("recvfrom") == 2 * count
     assert names.count("sendto") >= 2 * count
+    assert names[0] == "socket"
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_packets_to_an_address_of_our_own_arrive_once_it_is_known(version: int) -> None:
+    """All of them, though they were sent before the answer came; it is asked for once, then both know each other."""
+    directions, calls = exchanged("own", version)
+    count = 4 if version == 4 else 3
+    assert directions == [[True, count], [True, count]]
+    names = [call.split()[0] for call in calls]
+    question, answer, to_nowhere = 1, 1, 1
+    assert names.count("send") == 2 * count + question + answer + to_nowhere
+    assert names.count("recv") == 2 * count + question + answer
     assert names[0] == "socket"
 
 

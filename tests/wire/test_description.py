@@ -48,6 +48,7 @@ def test_scapys_notation(text: str, parts: list[Part]) -> None:
         ("IP()/TCP(7)", 10, "a field's name and '='", "'7)'"),
         ("IP()/TCP(**{})", 6, "a field's name and '='", "'TCP(**{})'"),
         ("IP()*3", 1, "a layer, as TCP(dport=7)", "'IP()*3'"),
+        ("IP()//TCP()", 5, "one '/' between layers", "'//TCP()'"),
         ("IP()/7", 6, "a layer, as TCP(dport=7)", "'7'"),
         ("IP(dst=x)", 8, "a number, a string", "'x)'"),
         ("IP(dst={1})", 8, "a number, a string", "'{1})'"),

@@ -82,6 +82,10 @@ ACCEPT = call("accept", ("sockfd", 3), ("addr", Endpoint("fd00::1", 40000)), res
             call("setsockopt", ("sockfd", 3), ("optname", "SCTP_SOCKOPT_BINDX_ADD"), ("optval", (SERVER, SERVER))),
             "setsockopt(3, SCTP_SOCKOPT_BINDX_ADD, [10.0.0.2:7, 10.0.0.2:7]) = 0",
         ),
+        (
+            call("socket", ("domain", "AF_PACKET"), ("type", "SOCK_DGRAM"), ("protocol", "htons(ETH_P_IP)"), result=3),
+            "socket(AF_PACKET, SOCK_DGRAM, htons(ETH_P_IP)) = 3",
+        ),
         (call("nanosleep", ("req", "0.5s")), "nanosleep(0.5s) = 0"),
         (call("fork", result=23), "fork() = 23"),
     ],

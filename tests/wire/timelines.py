@@ -17,7 +17,8 @@ COUNTS = st.integers(0, 1 << 50)
 def timelines(draw: st.DrawFn) -> Timeline:
     """One section, calls in order of entry, frames in any order; points are the hosts' or nobody's."""
     names = draw(st.lists(WORDS, min_size=1, max_size=3, unique=True))
-    hosts = [Host(name=name, addresses=tuple(draw(st.lists(st.ip_addresses().map(str), max_size=2)))) for name in names]
+    addresses = st.lists(st.ip_addresses().map(str), max_size=2).map(tuple)
+    hosts = [Host(name=name, addresses=draw(addresses), own_tcp=draw(addresses)) for name in names]
     points = [
         Point(
             name=name, linktype=draw(st.sampled_from([1, 113])), host=name, captured=draw(COUNTS), dropped=draw(COUNTS)

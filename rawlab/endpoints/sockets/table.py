@@ -2,55 +2,52 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from typing import Generic, TypeVar
 
-from rawlab.endpoints.sctp import Host, SctpError, Settings
-from rawlab.endpoints.sockets.socket import Socket
+from rawlab.endpoints.sockets.socket import BaseSocket
 from rawlab.endpoints.sockets.values import Answer, Wait
+from rawlab.model.address import Endpoint
+from rawlab.model.event import Value
+from rawlab.model.sctp import SndRcvInfo
 
 _MS = 1_000_000
 _ALWAYS = {"POLLERR", "POLLHUP"}  # told without being asked for, poll(2)
+AnySocket = TypeVar("AnySocket", bound=BaseSocket)
+Values = tuple[Value, ...]
 
 
-class Sockets:
-    """One host's sockets."""
+class Table(ABC, Generic[AnySocket]):
+    """One host's sockets, of one protocol."""
 
-    def __init__(self, host: Host, settings: Settings, first: int = 1) -> None:
+    def __init__(self, first: int = 1) -> None:
         """`first`: the number of the first socket."""
-        self.host = host
-        self.settings = settings
         self.now_ns = 0
         self._next = first
-        self._open: dict[int, Socket] = {}
-        self._leaving: list[Socket] = []
+        self._open: dict[int, AnySocket] = {}
+        self._leaving: list[AnySocket] = []
 
-    def __iter__(self) -> Iterator[Socket]:
+    def __iter__(self) -> Iterator[AnySocket]:
         return iter([*self._open.values(), *self._leaving])
 
-    def socket(self, domain: str, kind: str) -> Answer:
-        """A new socket: 'AF_INET' or 'AF_INET6', 'SOCK_STREAM' or 'SOCK_SEQPACKET'."""
-        if kind not in ("SOCK_STREAM", "SOCK_SEQPACKET"):
-            raise SctpError("ESOCKTNOSUPPORT", kind)
-        return Answer(made=self.add(6 if domain == "AF_INET6" else 4, one_to_many=kind == "SOCK_SEQPACKET"))
-
-    def add(self, family: int, *, one_to_many: bool) -> Socket:
-        """A new socket."""
-        made = self._open[self._next] = Socket(self, self._next, family, one_to_many=one_to_many)
+    def _number(self) -> int:
+        """A new socket's."""
         self._next += 1
-        return made
+        return self._next - 1
 
-    def leave(self, socket: Socket) -> None:
-        """Nobody holds it any more; its associations end by themselves."""
+    def leave(self, socket: AnySocket) -> None:
+        """Nobody holds it any more; what it has begun ends by itself."""
         self._open.pop(socket.number, None)
         self._leaving.append(socket)
 
     def turn(self) -> None:
-        """Gives the sockets what has happened to their associations."""
+        """Gives the sockets what has happened."""
         for socket in self:
             socket.turn()
-        self._leaving = [socket for socket in self._leaving if socket.associations]
+        self._leaving = [socket for socket in self._leaving if socket.lives]
 
-    def poll(self, wanted: Sequence[tuple[Socket, str]], timeout_ms: int) -> Wait:
+    def poll(self, wanted: Sequence[tuple[BaseSocket, str]], timeout_ms: int) -> Wait:
         """Waits until one of the sockets is ready; the answer's value has, for each, its events ('0': none)."""
         until = None if timeout_ms < 0 else self.now_ns + timeout_ms * _MS
         while True:
@@ -59,6 +56,26 @@ class Sockets:
             if ready or (until is not None and self.now_ns >= until):
                 return Answer(result=ready, value=tuple(found))
             yield until
+
+    @abstractmethod
+    def socket(self, domain: str, kind: str) -> Answer:
+        """A new socket: 'AF_INET' or 'AF_INET6', 'SOCK_STREAM' or another."""
+
+    @abstractmethod
+    def send(self, socket: AnySocket, data: bytes, flags: str, to: Endpoint | None, info: SndRcvInfo | None) -> Wait:
+        """What write, send, sendto and sendmsg do."""
+
+    @abstractmethod
+    def receive(self, socket: AnySocket, size: int, flags: str) -> Wait:
+        """What read, recv, recvfrom and recvmsg do."""
+
+    @abstractmethod
+    def setsockopt(self, socket: AnySocket, optname: str, value: Values) -> Wait:
+        """Sets an option."""
+
+    @abstractmethod
+    def getsockopt(self, socket: AnySocket, optname: str, asked: Values) -> Answer:
+        """An option's value; `asked`: what its struct held before."""
 
 
 def _order(events: set[str]) -> str:

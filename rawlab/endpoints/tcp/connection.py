@@ -23,9 +23,12 @@ from rawlab.wire.tcp_build import ACK, RST
 
 if TYPE_CHECKING:
     from rawlab.endpoints.tcp.endpoint import LocalEndpoint
+    from rawlab.endpoints.tcp.settings import Settings
 
 WRITABLE = frozenset({TcpState.SYN_SENT, TcpState.SYN_RECEIVED, TcpState.ESTABLISHED, TcpState.CLOSE_WAIT})
-QUIET = frozenset({TcpState.ESTABLISHED, TcpState.CLOSE_WAIT, TcpState.TIME_WAIT, TcpState.CLOSED})
+QUIET = frozenset(
+    {TcpState.ESTABLISHED, TcpState.CLOSE_WAIT, TcpState.FIN_WAIT_2, TcpState.TIME_WAIT, TcpState.CLOSED}
+)
 "nothing is to be said, unless data or an ACK waits"
 SACK_BLOCKS = 3
 "with timestamps, more do not fit into the header"
@@ -164,6 +167,11 @@ class Connection:
         self.host.clock(now_ns)
         if self.inbound.consumed(octets) and self.state in OPEN_TO_DATA:
             self.acknowledge()
+
+    def configure(self, settings: Settings) -> None:
+        """Other buffers; a window that the peer knows stays open."""
+        self.settings = settings
+        self.inbound.buffer, self.inbound.half = settings.receive_buffer, settings.receive_buffer >> 1
 
     def shutdown(self, now_ns: int) -> None:
         """Nothing more will be sent: FIN behind what is queued (CLOSE, RFC 9293 section 3.10.4)."""

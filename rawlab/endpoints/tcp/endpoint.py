@@ -28,6 +28,8 @@ class LocalEndpoint:
         self.addresses = addresses
         self.settings = settings
         "what new connections take"
+        self.reuse = True
+        "SO_REUSEADDR"
         self.listening = False
         self.backlog = 0
         self.queue: deque[Connection] = deque()

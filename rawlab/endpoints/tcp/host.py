@@ -60,10 +60,18 @@ class Host(BaseHost[LocalEndpoint]):
 
     # ---- the program's side
 
-    def open(self, port: int = 0, addresses: Sequence[str] = ()) -> LocalEndpoint:
-        """Binds a port, at some or all addresses; port 0: any free one. Raises TcpError."""
+    def open(self, port: int = 0, addresses: Sequence[str] = (), *, reuse: bool = True) -> LocalEndpoint:
+        """Binds a port, at some or all addresses; port 0: any free one. Raises TcpError.
+
+        `reuse`: SO_REUSEADDR; without it, or where they had not, connections that are left of the port keep it.
+        """
         port, chosen = self._choose(port, addresses)
-        return self._bind(LocalEndpoint(self, port, chosen, self.settings))
+        left = (one for one in self.connections.values() if one.local.port == port and one.local.address in chosen)
+        if self._ports[port] and any(not (reuse and one.endpoint.reuse) for one in left):
+            raise TcpError("EADDRINUSE", f"port {port} has connections")
+        endpoint = self._bind(LocalEndpoint(self, port, chosen, self.settings))
+        endpoint.reuse = reuse
+        return endpoint
 
     def _is_free(self, port: int, addresses: Sequence[str]) -> bool:
         return not self._ports[port] and super()._is_free(port, addresses)

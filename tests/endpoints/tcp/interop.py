@@ -117,7 +117,7 @@ class Program:
         fast = {"rto_initial": 300 * MS} if share else {}
         self.settings = Settings(time_wait=500 * MS, window_events=False, **fast)  # type: ignore[arg-type]
         self.host = Host([OURS[version]], os.urandom, now(), self.settings)
-        self.wire = Wire(self.host, "client", THEIRS[version], share, seed)
+        self.wire = Wire(self.host, "client", share, seed)
         self.peer = THEIRS[version]
         self.apps: list[App] = []
         self.over: list[App] = []

@@ -7,9 +7,10 @@ first part of it, and MSG_EOR comes with the last (RFC 6458 section 3.1.4).
 from __future__ import annotations
 
 from rawlab.endpoints.sctp import Association, SctpError, SctpState
-from rawlab.endpoints.sockets.notices import DATA_IO
-from rawlab.endpoints.sockets.socket import Socket
-from rawlab.endpoints.sockets.values import Answer, Item, Wait
+from rawlab.endpoints.sockets.sctp.notices import DATA_IO
+from rawlab.endpoints.sockets.sctp.socket import Socket
+from rawlab.endpoints.sockets.sctp.values import Item
+from rawlab.endpoints.sockets.values import Answer, Wait
 from rawlab.model.address import Endpoint
 from rawlab.model.sctp import SndRcvInfo
 

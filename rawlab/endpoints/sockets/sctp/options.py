@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from rawlab.endpoints.sctp import Association, PathStatus, SctpError, Settings
-from rawlab.endpoints.sockets.socket import Socket
+from rawlab.endpoints.sockets.sctp.socket import Socket
 from rawlab.endpoints.sockets.values import Answer, Wait
 from rawlab.model.address import Endpoint
 from rawlab.model.event import Value

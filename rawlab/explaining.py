@@ -1,0 +1,47 @@
+"""What `rawlab explain` does: a topic's text, or one packet or call of a capture taken apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from rawlab.errors import UsageError
+
+Nearest = Callable[[str, Sequence[str]], str]
+"""(a word, those that are known) to what an error says of the nearest ones"""
+
+
+def explain(what: str | None, read: Callable[[str], bytes], nearest: Nearest) -> str:
+    """The text. `what`: a topic, FILE:p6, FILE:c6, or None: the topics' names; `read`: a named capture's octets.
+
+    Raises RawlabError.
+    """
+    from rawlab import topics
+
+    if what is None:
+        return "\n".join(topics.NAMES)
+    file, colon, which = what.rpartition(":")
+    if colon and file:
+        return _row(file, which, read)
+    if what in topics.NAMES:
+        return topics.topic(what).removesuffix("\n")
+    raise UsageError(f"{what}: no such topic{nearest(what, topics.NAMES)}")
+
+
+def _row(file: str, which: str, read: Callable[[str], bytes]) -> str:
+    """A packet (p6, or 6) or a call (c6) of a capture, taken apart."""
+    from rawlab import store, topics
+    from rawlab.api import explain
+    from rawlab.views import anatomy
+
+    kind, number = (which[:1], which[1:]) if which[:1] in ("c", "p") else ("p", which)
+    if not number.isdecimal():
+        raise UsageError(f"{which}: expected p6 for packet 6, c6 for call 6")
+    story = explain(store.parse(read(file), file))
+    told = story.calls if kind == "c" else story.packets
+    n = int(number)
+    if not 1 <= n <= len(told):
+        raise UsageError(f"{which}: no such row; {file} has c1 to c{len(story.calls)} and p1 to p{len(story.packets)}")
+    if kind == "p":
+        return anatomy.packet(story, n)
+    name = story.calls[n - 1].call.name
+    return anatomy.call(story, n, topics.topic(name) if name in topics.NAMES else "")
