@@ -118,6 +118,10 @@ def _add_capture(commands: Any) -> None:
         action="store_true",
         help="on loopback of the present network, instead of two private hosts; needs root",
     )
+    group.add_argument("--live", action="store_true", help="show the timeline while it happens")
+    group.add_argument(
+        "--interactive", action="store_true", help="as --live, and each line that is typed is a message of the client's"
+    )
     group.add_argument(
         "--stack",
         choices=("kernel", "user"),

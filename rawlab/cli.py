@@ -151,11 +151,15 @@ def _request(arguments: argparse.Namespace) -> Request:
         ipv6=arguments.ipv6,
         loopback=arguments.lo,
         keep=arguments.keep,
+        interactive=arguments.interactive,
         stack=arguments.stack,
     ).checked()
 
 
 def _capture(arguments: argparse.Namespace) -> int:
+    from rawlab import watching
+
+    watching.check(arguments)
     if arguments.all == (arguments.lab is not None):
         raise UsageError("capture: name one lab, or say --all")
     return _capture_all(arguments) if arguments.all else _capture_one(arguments)
@@ -190,6 +194,7 @@ def _capture_all(arguments: argparse.Namespace) -> int:
 
 
 def _capture_one(arguments: argparse.Namespace) -> int:
+    from rawlab import watching
     from rawlab.live import privilege
     from rawlab.live.session import Session
 
@@ -205,6 +210,8 @@ def _capture_one(arguments: argparse.Namespace) -> int:
         def say(what: str) -> None:
             print(f"rawlab: {what}", file=sys.stderr)
 
+        if arguments.live or arguments.interactive:
+            return watching.watch(session, request, arguments, say, _perform)
         return _perform(lambda descriptor: session.run(request, descriptor, __version__, say), arguments)
     finally:
         session.close()
@@ -243,6 +250,7 @@ def _perform(
     run: Callable[[int], Outcome],
     arguments: argparse.Namespace,
     tell: Callable[[Story], None] = lambda story: None,
+    show: Callable[[Story, argparse.Namespace], None] | None = None,
 ) -> int:
     """Runs, saves, shows, tells what else there is to say, and judges."""
     from rawlab import store
@@ -261,7 +269,7 @@ def _perform(
         captured = store.save(captured, path)
     story = explain(captured)
     if path is not None:
-        _show(story, arguments)
+        (show or _show)(story, arguments)
         tell(story)
         sys.stdout.flush()
         print(f"rawlab: the capture is in {path}", file=sys.stderr)

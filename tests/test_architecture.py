@@ -65,10 +65,11 @@ ROOMS = {
     "crafting": Room(rawlab=ALL, impure=True),
     "explaining": Room(rawlab=ALL),
     "sniffing": Room(rawlab=ALL, impure=True),
+    "watching": Room(rawlab=ALL, impure=True),
     "flooding": Room(rawlab=f"crafting {ALL}", impure=True),
     "completion": Room(rawlab="labs topics views", pypi="shtab"),
     "cli": Room(
-        rawlab=f"arguments crafting explaining flooding sniffing completion {ALL}",
+        rawlab=f"arguments crafting explaining flooding sniffing watching completion {ALL}",
         pypi="tabulate wcwidth",
         impure=True,
     ),
@@ -202,8 +203,8 @@ def test_every_import_is_in_the_table() -> None:
 
 
 KERNEL = (
-    "is pure: the kernel, files, the clock and processes belong to live, store, api, crafting, sniffing, flooding, "
-    "cli and __main__."
+    "is pure: the kernel, files, the clock and processes belong to live, store, api, crafting, sniffing, watching, "
+    "flooding, cli and __main__."
 )
 
 

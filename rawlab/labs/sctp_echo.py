@@ -7,6 +7,7 @@ from rawlab.model.constants import IPPROTO_SCTP, SOCK_STREAM, any_address
 from rawlab.model.lab import Options
 
 PORT = 7
+INTERACTIVE = True
 LONGEST = 1 << 20
 
 

@@ -7,6 +7,7 @@ from rawlab.model.constants import SOCK_STREAM, any_address
 from rawlab.model.lab import Options
 
 PORT = 7
+INTERACTIVE = True
 
 
 def server(c: Calls, lab: Options, sync: Sync) -> None:

@@ -6,16 +6,18 @@ from rawlab.model.constants import SOCK_DGRAM, any_address
 from rawlab.model.lab import Options
 
 PORT = 7
+INTERACTIVE = True
 
 
 def server(c: Calls, lab: Options, sync: Sync) -> None:
     sockfd = c.socket(lab.domain, SOCK_DGRAM, 0)
     c.bind(sockfd, any_address(lab.server))
     sync.post("the server is bound")
-    for _ in lab.messages * lab.clients:
-        data, client_address = c.recvfrom(sockfd, 65535, "0")
-        if client_address:
-            c.sendto(sockfd, data, "0", client_address)
+    for _ in range(lab.clients):
+        for _ in lab.messages:
+            data, client_address = c.recvfrom(sockfd, 65535, "0")
+            if client_address:
+                c.sendto(sockfd, data, "0", client_address)
     c.close(sockfd)
 
 

@@ -7,10 +7,10 @@ import gc
 import os
 import resource
 import signal
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from rawlab.live import libc
 from rawlab.live.recorder import Channel, Recorder, high
@@ -40,6 +40,41 @@ class Semaphores:
         self._posted.remove(name)
 
 
+class Typed(Sequence[bytes]):
+    """Messages that come through a pipe while the program runs, each behind its length; they end with the pipe."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._came: list[bytes] = []
+
+    def __getitem__(self, index: Any) -> Any:
+        while len(self._came) <= index:
+            if (message := self._read()) is None:
+                raise IndexError(index)
+            self._came.append(message)
+        return self._came[index]
+
+    def __len__(self) -> int:
+        while (message := self._read()) is not None:
+            self._came.append(message)
+        return len(self._came)
+
+    def _read(self) -> bytes | None:
+        """The next one, as soon as it is there."""
+        length = _exactly(self._fd, 4)
+        return None if length is None else _exactly(self._fd, int.from_bytes(length, "big"))
+
+
+def _exactly(fd: int, count: int) -> bytes | None:
+    """So many octets; None at the end."""
+    octets = b""
+    while len(octets) < count:
+        if not (more := os.read(fd, count - len(octets))):
+            return None
+        octets += more
+    return octets
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pipes:
     """What ties a program to the stage and to the other program; the program's ends."""
@@ -52,6 +87,8 @@ class Pipes:
     "the socket to its host's stack process, where a protocol is not the kernel's"
     protocol: str = "sctp"
     "which one: 'sctp' or 'tcp'"
+    typed: int | None = None
+    "where messages come from that are typed as it runs"
 
 
 def start(
@@ -71,7 +108,8 @@ def start(
             libc.prctl(libc.PR_SET_PDEATHSIG, signal.SIGKILL)
             libc.prctl(libc.PR_SET_NAME, host.encode())
             enter()
-            channel, sync, stack = _only(pipes)
+            channel, sync, stack, typed = _only(pipes)
+            chosen = options if typed is None else replace(options, messages=Typed(typed))
             recorder = Recorder(host, channel, keep, observes=observes)
             if stack is not None:
                 from rawlab.live.stack_calls import StackCalls
@@ -79,20 +117,20 @@ def start(
                 recorder = StackCalls(
                     host, channel, keep, observes=observes, connection=stack, protocol=pipes.protocol
                 )
-            _run(program, options, sync, recorder)
+            _run(program, chosen, sync, recorder)
         finally:
             os._exit(1)
     return pid
 
 
-def _only(pipes: Pipes) -> tuple[Channel, Semaphores, int | None]:
+def _only(pipes: Pipes) -> tuple[Channel, Semaphores, int | None, int | None]:
     """Moves the pipes out of the way and closes all else."""
     channel = Channel(high(pipes.to_stage), high(pipes.from_stage))
     sync = Semaphores(high(pipes.to_other), high(pipes.from_other))
-    stack = None if pipes.to_stack is None else high(pipes.to_stack)
-    kept = [channel.to_stage, channel.from_stage, sync.outgoing, sync.incoming]
-    close_all_but(kept if stack is None else [*kept, stack])
-    return channel, sync, stack
+    stack, typed = (None if fd is None else high(fd) for fd in (pipes.to_stack, pipes.typed))
+    kept = [channel.to_stage, channel.from_stage, sync.outgoing, sync.incoming, stack, typed]
+    close_all_but(fd for fd in kept if fd is not None)
+    return channel, sync, stack, typed
 
 
 def close_all_but(kept: Iterable[int]) -> None:

@@ -8,6 +8,8 @@ entry before it is made and its return after. So a run that is killed leaves a f
 from __future__ import annotations
 
 import base64
+import contextlib
+import fcntl
 import json
 import os
 import selectors
@@ -29,7 +31,7 @@ from rawlab.live.ring import Ring
 from rawlab.live.witness import Witness
 from rawlab.live.writer import Writer
 from rawlab.model.address import Endpoint
-from rawlab.model.lab import Options
+from rawlab.model.lab import MOST_TYPED_OCTETS, Options
 from rawlab.model.timeline import Point
 from rawlab.wire import capture
 
@@ -73,6 +75,8 @@ class Run:
         self.progress = time.monotonic()
         self.hopeless: float | None = None
         "since when nothing can come any more"
+        self.typing: list[int] = []
+        "the pipes to the programs through which messages still come, where those are typed"
 
     def perform(self) -> dict[str, Any]:
         """Runs the lab; what there is to say of it. Raises PermissionMissing, LabError, OSError."""
@@ -183,6 +187,7 @@ class Run:
                 from_other=incoming,
                 to_stack=stacks[name].fileno() if name in stacks else None,
                 protocol=self._protocol,
+                typed=self._typed() if self.request.get("interactive") else None,
             )
             pid = start(
                 name,
@@ -195,12 +200,21 @@ class Run:
             )
             os.close(calls[1])
             os.close(replies[0])
+            if pipes.typed is not None:
+                os.close(pipes.typed)
             self._add(Witness(name, pid, calls[0], replies[1]))
         for descriptor in (*to_client, *to_server):
             os.close(descriptor)
         for connection in stacks.values():
             connection.close()
         self._tell({"started": True})
+
+    def _typed(self) -> int:
+        """A pipe for typed messages; the program's end."""
+        reader, writer = os.pipe()
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, MOST_TYPED_OCTETS)  # so that the stage never waits for a program
+        self.typing.append(writer)
+        return reader
 
     def _add(self, witness: Witness) -> None:
         self.witnesses.append(witness)
@@ -215,7 +229,7 @@ class Run:
             self._step(0.5)
             now = time.monotonic()
             idle = now - self.progress
-            if idle > 1 and now - said > 1:
+            if idle > 1 and now - said > 1 and not self.typing:
                 said = now
                 self._tell({"waiting": self._waiting(), "seconds": round(idle, 1)})
             self._give_up(idle)
@@ -226,7 +240,8 @@ class Run:
     def _give_up(self, idle: float) -> None:
         """Stops the programs when nothing can come any more."""
         stuck = idle > _IDLE_SECONDS and all(witness.stuck for witness in self.witnesses if witness.alive)
-        if not stuck or self._at_work():  # a socket that still sends will end a wait: by an answer, or by giving up
+        # A socket that still sends will end a wait: by an answer, or by giving up; so will who types.
+        if self.typing or not stuck or self._at_work():
             self.hopeless = None
             return
         self.hopeless = self.hopeless or time.monotonic()
@@ -291,15 +306,32 @@ class Run:
             self.stop(f"the {stack.host}'s {self._protocol.upper()} process {how}")
 
     def _obey(self) -> None:
-        """rawlab says stop, or is gone."""
-        message = self.control.recv(4096)
+        """rawlab says stop, tells what was typed, or is gone."""
+        message = self.control.recv(1 << 17)
         if not message:  # nobody will read what would follow: end, and the PID namespace ends all
             for ring in self.rings:
                 self._collect(ring)
             for witness in self.witnesses:
                 witness.kill()
             os._exit(0)
-        self.stop(json.loads(message)["stop"])
+        said = json.loads(message)
+        if "typed" in said:
+            self._pass_on(said["typed"])
+        else:
+            self.stop(said["stop"])
+
+    def _pass_on(self, typed: str | None) -> None:
+        """A message that was typed goes to both programs; None: there are no more."""
+        self.progress = time.monotonic()
+        for pipe in self.typing:
+            if typed is None:
+                os.close(pipe)
+                continue
+            message = base64.b64decode(typed)
+            with contextlib.suppress(BrokenPipeError):  # a program that has ended wants none
+                os.write(pipe, len(message).to_bytes(4, "big") + message)
+        if typed is None:
+            self.typing.clear()
 
     def _tell(self, message: dict[str, Any]) -> None:
         self.control.send(json.dumps(message).encode())

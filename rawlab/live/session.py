@@ -10,6 +10,7 @@ import base64
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -28,6 +29,7 @@ from rawlab.model import timeline
 from rawlab.model.address import Endpoint
 from rawlab.wire import capture
 
+_LOOK_SECONDS = 0.05  # between two looks at what else there is to do
 _ERRORS = {kind.exit_code: kind for kind in (PermissionMissing, OutputError, LabError)}
 
 
@@ -45,6 +47,8 @@ class Request:
     "on `lo` of the present network namespace instead of two private hosts"
     keep: int = 65_536
     "octets of each call's data that are recorded"
+    interactive: bool = False
+    "the messages are typed as it runs (`Session.type`)"
     stack: str | None = None
     "whose SCTP: 'kernel' or 'user'; None: the kernel's if it has one; of SCTP labs only"
 
@@ -59,6 +63,9 @@ class Request:
             raise UsageError(f"{self.lab}: is about IPv4: leave --ipv6 out")
         if self.loopback and not lab.loopback:
             raise UsageError(f"{self.lab}: needs the private hosts: leave --lo out")
+        if self.interactive and not lab.interactive:
+            known = ", ".join(name for name in labs.NAMES if labs.lab(name).interactive)
+            raise UsageError(f"{self.lab}: asks for no messages one by one; --interactive goes with {known}")
         if not _is_sctp(self.lab):
             if self.stack is not None:
                 raise UsageError(f"{self.lab}: whose SCTP it is, is what --stack chooses: leave --stack out")
@@ -67,6 +74,11 @@ class Request:
         if self.loopback and chosen.stack == "user":
             raise UsageError(f"{self.lab}: rawlab's own SCTP needs the private hosts: leave --lo out")
         return chosen
+
+    @property
+    def hosts(self) -> list[str]:
+        """The names of those who take part, from the client to the server."""
+        return [host.name for host in hosts(self.loopback, labs.lab(self.lab).wire)]
 
     def to_json(self) -> dict[str, Any]:
         """What the stage is told."""
@@ -86,6 +98,7 @@ class Request:
             "clients": self.clients,
             "loopback": self.loopback,
             "keep": self.keep,
+            "interactive": self.interactive,
             "stack": self.stack or "kernel",
         }
 
@@ -121,25 +134,40 @@ class Session:
         self._stopping: str | None = None
         self._requested = False
 
-    def run(self, request: Request, descriptor: int, version: str, waiting: Callable[[str], None]) -> Outcome:
+    def run(
+        self,
+        request: Request,
+        descriptor: int,
+        version: str,
+        waiting: Callable[[str], None],
+        meanwhile: Callable[[], None] | None = None,
+    ) -> Outcome:
         """Runs the lab; its capture is appended to `descriptor`. `waiting` is told what it waits for.
 
+        `meanwhile` is called again and again while it goes on.
         Raises PermissionMissing, LabError, OutputError.
         """
         run = timeline.Run(lab=request.lab, stack=request.stack or "kernel", rawlab=version, kernel=os.uname().release)
         lab = labs.lab(request.lab)
         found = with_own_tcp(hosts(request.loopback, lab.wire), lab.own_tcp)
         head = capture.header(run, found, points(request.loopback, lab.wire))
-        return self.perform(request.to_json(), head, descriptor, waiting)
+        return self.perform(request.to_json(), head, descriptor, waiting, meanwhile)
 
     def perform(
-        self, asked: dict[str, Any], head: bytes, descriptor: int, waiting: Callable[[str], None] = lambda _: None
+        self,
+        asked: dict[str, Any],
+        head: bytes,
+        descriptor: int,
+        waiting: Callable[[str], None] = lambda _: None,
+        meanwhile: Callable[[], None] | None = None,
     ) -> Outcome:
         """Has the stage do what is asked, in a file that begins with `head`. Raises as `run`."""
         begun = _begin(head, descriptor)
         try:
             self._ask(asked, descriptor)
             while True:
+                while meanwhile is not None and not select.select([self._control], [], [], _LOOK_SECONDS)[0]:
+                    meanwhile()
                 answer = self._receive()
                 if "waiting" in answer:
                     waiting(
@@ -169,6 +197,12 @@ class Session:
         self._requested = True
         if self._stopping:
             self.stop(self._stopping)
+
+    def type(self, message: bytes | None) -> None:
+        """Hands the programs of an interactive run their next message; None: there are no more."""
+        typed = None if message is None else base64.b64encode(message).decode()
+        with contextlib.suppress(OSError):  # of a stage that is gone, `_receive` will tell
+            self._control.send(json.dumps({"typed": typed}).encode())
 
     def stop(self, why: str) -> None:
         """Ends the run in good order: what was sent is captured, the file is finished."""

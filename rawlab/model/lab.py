@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rawlab.model.address import Endpoint
 from rawlab.model.calls import Calls, Sync
 from rawlab.model.constants import AF_INET, AF_INET6, Symbol
 from rawlab.model.faults import AnyFault
+
+MOST_TYPED_OCTETS = 1 << 20
+"of all messages that are typed while a lab runs, with 4 more for each"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,8 +20,8 @@ class Options:
 
     server: Endpoint
     "where the server is"
-    messages: tuple[bytes, ...] = (b"hello",)
-    "what each client sends, one after the other"
+    messages: Sequence[bytes] = (b"hello",)
+    "what each client sends, one after the other; where they are typed as it runs, the next one is waited for"
     clients: int = 1
     client: str = "10.0.0.1"
     "the client's address"
@@ -73,6 +76,8 @@ class Lab:
     "what joins the hosts"
     ipv6: bool = True
     "whether it can be run over IPv6"
+    interactive: bool = False
+    "whether both its programs go through the messages one by one, so that they can be typed as it runs"
     loopback: bool = True
     "whether it can be run on loopback"
     own_tcp: tuple[str, ...] = ()

@@ -60,17 +60,17 @@ def timeline(story: Story, style: Style) -> str:
         states = [dict(row.states).get(host, "") for host in (left, right)]
         cells = _narrow(row, names, states) if narrow else _wide(row, names, right, states)
         body.append([row.label, milliseconds, *cells, row.why])
-    return draw(header, body, style, [_colour(row, left) for row in told])
+    return draw(header, body, style, [colour_of(row, left) for row in told])
 
 
-def _colour(row: Row, left: str) -> str:
+def colour_of(row: Row, left: str) -> str:
     """Who called or, in red, what was lost; the text says both too."""
     if row.packet is not None:
         return _COLOURS["lost"] if row.packet.lost or row.packet.cause.kind == "unknown" else ""
     return _COLOURS["first" if row.host == left else "second"]
 
 
-def _arrow(row: Row, names: Sequence[str]) -> str:
+def arrow(row: Row, names: Sequence[str]) -> str:
     """The packet with its direction: to the right from the host on the left; of several links, which one it is on."""
     receiver = row.packet.receiver if row.packet is not None else None
     if len(names) > 2 and row.host in names and receiver in names:
@@ -82,14 +82,14 @@ def _arrow(row: Row, names: Sequence[str]) -> str:
 def _wide(row: Row, names: Sequence[str], right: str, states: Sequence[str]) -> list[str]:
     cells = ["", "", ""]
     if row.packet is not None:
-        cells[1] = _arrow(row, names)
+        cells[1] = arrow(row, names)
     else:
         cells[2 if row.host == right else 0] = row.text
     return [*cells, *states]
 
 
 def _narrow(row: Row, names: Sequence[str], states: Sequence[str]) -> list[str]:
-    text = _arrow(row, names) if row.packet is not None else f"{row.host}: {row.text}"
+    text = arrow(row, names) if row.packet is not None else f"{row.host}: {row.text}"
     return [text, "\n".join(states)]
 
 
