@@ -21,18 +21,48 @@ from rawlab.wire.decode import decode
 
 
 class Story(story.Story):
-    """A story that prints as its tables."""
+    """A story that prints as its tables, and that a Jupyter notebook shows as its ladder."""
 
     def __str__(self) -> str:
         from rawlab.views import render
 
         return render(self)
 
+    def __repr__(self) -> str:
+        from rawlab.views.escape import terminal
+        from rawlab.views.summary import summary
+
+        return f"<Story of {terminal(self.timeline.run.lab or 'a capture')}: {summary(self)}>"
+
+    def _repr_svg_(self) -> str:
+        """The ladder, for a notebook."""
+        from rawlab.views import svg
+
+        return svg.render(self)
+
+    def _repr_html_(self) -> str:
+        """The ladder as a picture within the notebook: its style touches nothing else, and nothing is fetched."""
+        from base64 import b64encode
+        from html import escape
+
+        from rawlab.views.escape import terminal
+
+        lab = escape(terminal(self.timeline.run.lab or "a capture"))
+        picture = b64encode(self._repr_svg_().encode()).decode()
+        size = "max-width: 100%; height: auto"
+        return f'<img alt="The ladder of {lab}" style="{size}" src="data:image/svg+xml;base64,{picture}">'
+
 
 def explain(captured: timeline.Timeline) -> Story:
     """The story of a timeline: each frame decoded, each packet given its cause."""
     told = tell(captured, decode)
-    return Story(timeline=told.timeline, calls=told.calls, packets=told.packets, endpoint_calls=told.endpoint_calls)
+    return Story(
+        timeline=told.timeline,
+        calls=told.calls,
+        packets=told.packets,
+        endpoint_calls=told.endpoint_calls,
+        transitions=told.transitions,
+    )
 
 
 def load(path: str | os.PathLike[str]) -> Story:

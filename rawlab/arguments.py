@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import re
 
 from rawlab import __version__
+from rawlab.argument_types import duration, factor, hidden, message, message_of_size, number, scale, seconds, span
 from rawlab.errors import UsageError
 
 TYPE_CHECKING = False  # as typing's, whose import alone takes as long as the rest
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any, NoReturn
 
 _EPILOG = """\
@@ -23,6 +22,9 @@ examples:
                                         packets as they come; sniff --lab looks into a lab that runs
   rawlab replay echo.pcapng             the same tables again, no privilege needed
   rawlab replay echo.pcapng --format json | jq '.packets[].cause.reason'
+  rawlab annotate echo.pcapng -o echo.svg --handshake
+                                        a part of it as a picture; the ending says which: .svg .pdf .html .tex …
+  rawlab note echo.pcapng p6 "PSH"      a note of your own on packet 6, which the tables and Wireshark show
   rawlab explain accept                 what a call does, in the kernel and on the wire
   rawlab explain echo.pcapng:p6         packet 6: its fields, and who wrote which of its octets
   rawlab doctor                         what this system allows, and what to do where it does not
@@ -50,8 +52,9 @@ def parser() -> argparse.ArgumentParser:
     )
     whole.add_argument("--version", action="version", version=f"rawlab {__version__}")
     commands = whole.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
-    others = _add_explain, _add_doctor, _add_completion
-    for add in (_add_list, _add_capture, _add_craft, _add_sniff, _add_replay, *others):
+    of_runs = _add_list, _add_capture, _add_craft, _add_sniff
+    of_captures = _add_replay, _add_annotate, _add_check, _add_note
+    for add in (*of_runs, *of_captures, _add_explain, _add_doctor, _add_completion):
         add(commands)
     return whole
 
@@ -72,8 +75,10 @@ def _add_table_options(command: argparse.ArgumentParser) -> None:
         metavar="FORMAT",
         help="simple, json, github, html, latex, … (--format help lists them)",
     )
-    group.add_argument("--width", type=_number(40, 10_000), metavar="COLUMNS", help=from_terminal)
+    group.add_argument("--ladder", action="store_true", help="instead of tables, the ladder, in characters")
+    group.add_argument("--width", type=number(40, 10_000), metavar="COLUMNS", help=from_terminal)
     group.add_argument("--full", action="store_true", help="all rows on a terminal, however many")
+    group.add_argument("--notes", action="store_true", help="beneath each row, what it means here, and the RFC")
     group.add_argument(
         "--endpoint-calls", action="store_true", help="also the calls that rawlab's own SCTP or TCP makes by itself"
     )
@@ -92,7 +97,7 @@ def _add_capture(commands: Any) -> None:
         "--message",
         action="append",
         dest="messages",
-        type=_message,
+        type=message,
         metavar="TEXT",
         help="what the client sends; may be given several times (default: hello)",
     )
@@ -100,14 +105,14 @@ def _add_capture(commands: Any) -> None:
         "--size",
         action="append",
         dest="messages",
-        type=_message_of_size,
+        type=message_of_size,
         metavar="OCTETS",
         help="a message of that many octets; may be given several times",
     )
-    group.add_argument("--port", type=_number(1, 65_535), metavar="N", help="the server's port (default: the lab's)")
+    group.add_argument("--port", type=number(1, 65_535), metavar="N", help="the server's port (default: the lab's)")
     group.add_argument(
         "--clients",
-        type=_number(1, 10_000),
+        type=number(1, 10_000),
         default=1,
         metavar="N",
         help="so many, one after the other (default: 1)",
@@ -129,7 +134,7 @@ def _add_capture(commands: Any) -> None:
     )
     group.add_argument(
         "--keep",
-        type=_number(0, 200_000),
+        type=number(0, 200_000),
         default=65_536,
         metavar="OCTETS",
         help="of each call's data, how much the file keeps (default: 65536)",
@@ -194,22 +199,22 @@ def _add_craft(commands: Any) -> None:
     group.add_argument("--against", metavar="LAB", help="run that lab's server at the other end (default: none)")
     group.add_argument(
         "--count",
-        type=_number(1, 100_000_000),
+        type=number(1, 100_000_000),
         metavar="N",
         help="all of it N times, 10000 at most (default: 1); with --flood: that many packets",
     )
     group.add_argument(
-        "--rate", type=_number(1, 1_000), metavar="PPS", help="packets a second (default: 100)"
+        "--rate", type=number(1, 1_000), metavar="PPS", help="packets a second (default: 100)"
     )
     group.add_argument(
         "--wait",
-        type=_seconds,
+        type=seconds,
         default=0.3,
         metavar="SECONDS",
         help="no answer is waited for any more when so long none came (default: 0.3)",
     )
     group.add_argument("--flood", action="store_true", help="as fast as it goes, inside the lab; a report is shown")
-    group.add_argument("--seconds", type=_seconds, metavar="S", help="with --flood: for so long (default: 1)")
+    group.add_argument("--seconds", type=seconds, metavar="S", help="with --flood: for so long (default: 1)")
     group.add_argument(
         "--vary",
         action="append",
@@ -247,7 +252,7 @@ def _add_sniff(commands: Any) -> None:
     command.add_argument("-i", "--interface", metavar="NAME", help="an interface of the present network; needs root")
     command.add_argument(
         "--lab",
-        type=_number(1, 1 << 22),
+        type=number(1, 1 << 22),
         nargs="?",
         const=0,
         metavar="PID",
@@ -255,13 +260,13 @@ def _add_sniff(commands: Any) -> None:
     )
     command.add_argument("-o", "--output", metavar="FILE", help="a new file for the packets (default: none)")
     command.add_argument("--force", action="store_true", help="replace FILE if it exists")
-    command.add_argument("--count", type=_number(1, 1_000_000_000), metavar="N", help="end after N packets")
-    command.add_argument("--duration", type=_duration, metavar="SECONDS", help="end after so long")
+    command.add_argument("--count", type=number(1, 1_000_000_000), metavar="N", help="end after N packets")
+    command.add_argument("--duration", type=duration, metavar="SECONDS", help="end after so long")
     of_process = "only packets of sockets that this process holds, and which"
-    command.add_argument("--pid", type=_number(1, 1 << 22), metavar="PID", help=of_process)
+    command.add_argument("--pid", type=number(1, 1 << 22), metavar="PID", help=of_process)
     command.add_argument("--format", default="simple", metavar="FORMAT", help="simple, or json: one object a line")
     command.add_argument(
-        "--width", type=_number(40, 10_000), metavar="COLUMNS", help="default: the terminal's, or a line a packet"
+        "--width", type=number(40, 10_000), metavar="COLUMNS", help="default: the terminal's, or a line a packet"
     )
     command.set_defaults(command="sniff")
 
@@ -269,8 +274,99 @@ def _add_sniff(commands: Any) -> None:
 def _add_replay(commands: Any) -> None:
     command = commands.add_parser("replay", help="the tables of a saved capture; no privilege needed")
     command.add_argument("file", metavar="FILE", help="a pcapng or pcap file; - for standard input")
+    group = command.add_argument_group("row by row")
+    group.add_argument("--live", action="store_true", help="each row when its time comes")
+    group.add_argument("--speed", type=factor, metavar="X", help="so much faster: 0.001 stretches 1 ms to 1 s")
+    group.add_argument("--over", type=span, metavar="SECONDS", help="all of it in so long")
+    group.add_argument("--step", action="store_true", help="one row a keypress")
     _add_table_options(command)
     command.set_defaults(command="replay")
+
+
+_ANNOTATE = """\
+Makes a capture, or a part of it, into what a lecture shows; the ending of OUT says what it becomes:
+  .html                one page to step through, offline
+  .svg .png .pdf       the ladder as a picture          .tex   the same in TikZ, for LaTeX and beamer
+  .txt                 the ladder in characters         .mmd   a Mermaid sequence diagram
+  .md .csv .json       the rows, for documents, spreadsheets, scripts
+  .pcapng              the capture, what rawlab says of each packet as its comment: Wireshark shows it
+  .pkt                 a packetdrill script of the run
+"""
+
+
+def _add_annotate(commands: Any) -> None:
+    command = commands.add_parser(
+        "annotate",
+        help="a capture, or a part of it, as a page, a picture, a document",
+        description=_ANNOTATE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("file", metavar="FILE", help="a pcapng or pcap file; - for standard input")
+    command.add_argument("-o", "--output", metavar="OUT", required=True, help="a new file; - for standard output")
+    command.add_argument("--format", dest="ending", metavar="ENDING", help="what OUT becomes, whatever its ending")
+    command.add_argument("--force", action="store_true", help="replace OUT if it exists")
+    group = command.add_argument_group("which part of it")
+    group.add_argument(
+        "--rows", metavar="ROWS", help="5-7,12: packets 5 to 7 and 12; c3: call 3; p5-p7; each with what it is tied to"
+    )
+    group.add_argument("--handshake", action="store_true", help="how connections and associations are set up")
+    group.add_argument("--data", action="store_true", help="data, and what acknowledges it")
+    group.add_argument("--close", action="store_true", help="how they end")
+    group.add_argument(
+        "--flow", type=number(1, 1_000_000), metavar="N", help="the Nth conversation, and the calls on its sockets"
+    )
+    group = command.add_argument_group("how it looks")
+    group.add_argument("--axis", choices=("compressed", "even", "true"), default="compressed", help="of time")
+    group.add_argument("--theme", choices=("light", "dark"), help="default: light, or as the reader's browser says")
+    group.add_argument("--scale", type=scale, default=2.0, metavar="X", help="of a .png: pixels a point (default: 2)")
+    group.add_argument("--width", type=number(60, 400), default=120, metavar="COLUMNS", help="a .txt's (default: 120)")
+    group.add_argument(
+        "--steps", action="store_true", help="one step at a time: OUT-01.svg, …; a .pdf's pages, a .tex's overlays"
+    )
+    group.add_argument("--side", choices=("client", "server"), default="client", help="of a .pkt: the host under test")
+    group = command.add_argument_group("a quiz, as .html")
+    group.add_argument(
+        "--hide", type=hidden, default=(), metavar="WHAT", help="cells to fill in: some of seq,ack,state,cause"
+    )
+    group.add_argument(
+        "--seed", type=number(0, 2**53 - 1), default=0, metavar="N", help="which cells; the same N, the same cells"
+    )
+    command.set_defaults(command="annotate")
+
+
+_NOTE = """\
+Writes a note on a packet or a call into the capture, where rawlab's tables, steps and page show it; Wireshark does,
+too: on a packet as its comment, which it can edit, on a call as the field RAWLAB_NOTE of its journal entry.
+Without TEXT, lists the notes, Wireshark's too. FILE is replaced in one step by a file of the same owner and mode.
+"""
+
+
+def _add_check(commands: Any) -> None:
+    command = commands.add_parser("check", help="grade the answers that quizzes saved")
+    command.add_argument("answers", metavar="ANSWERS", nargs="+", help="a file that a quiz saved, or a folder of them")
+    command.add_argument("file", metavar="FILE", help="the capture that the quiz is of")
+    command.add_argument(
+        "--format", default="simple", metavar="FORMAT", help="simple, github, html, tsv, … (replay's --format help)"
+    )
+    command.set_defaults(command="check")
+
+
+def _add_note(commands: Any) -> None:
+    command = commands.add_parser(
+        "note",
+        help="a note of your own on a packet or a call, in the capture itself",
+        description=_NOTE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("file", metavar="FILE", help="a pcapng file")
+    row = "12: record 12, as Wireshark counts; p6, c4: packet 6, call 4 of rawlab's table; none: lists all notes"
+    command.add_argument("row", metavar="ROW", nargs="?", help=row)
+    command.add_argument("text", metavar="TEXT", nargs="?", help="the note; none: lists that row's")
+    command.add_argument("--replace", metavar="TEXT", help="this note in place of all of the row's")
+    command.add_argument(
+        "--remove", metavar="TEXT", nargs="?", const="", help="takes that note away; without TEXT all of the row's"
+    )
+    command.set_defaults(command="note")
 
 
 def _add_explain(commands: Any) -> None:
@@ -293,34 +389,3 @@ def _add_completion(commands: Any) -> None:
     command = commands.add_parser("completion", help='a shell\'s completion script: eval "$(rawlab completion bash)"')
     command.add_argument("shell", choices=("bash", "zsh", "tcsh"))
     command.set_defaults(command="completion")
-
-
-def _number(low: int, high: int) -> Callable[[str], int]:
-    def number(text: str) -> int:
-        if not text.isdecimal() or not low <= int(text) <= high:
-            raise argparse.ArgumentTypeError(f"a number from {low} to {high} expected, {text!r} came")
-        return int(text)
-
-    return number
-
-
-def _seconds(text: str) -> float:
-    if not re.fullmatch(r"\d{1,2}(\.\d{1,3})?", text, re.ASCII) or float(text) > 60:
-        raise argparse.ArgumentTypeError(f"seconds from 0 to 60 expected, {text!r} came")
-    return float(text)
-
-
-def _duration(text: str) -> float:
-    if not re.fullmatch(r"\d{1,6}(\.\d{1,3})?", text, re.ASCII) or float(text) == 0:
-        raise argparse.ArgumentTypeError(f"seconds, up to 999999, expected, {text!r} came")
-    return float(text)
-
-
-def _message(text: str) -> bytes:
-    return text.encode(errors="surrogateescape")  # the very octets that were typed
-
-
-def _message_of_size(text: str) -> bytes:
-    size = _number(0, 100_000_000)(text)
-    line = b"the quick brown fox jumps over the lazy dog; "
-    return (line * (size // len(line) + 1))[:size]

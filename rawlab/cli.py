@@ -15,6 +15,7 @@ import sys
 
 from rawlab import __version__
 from rawlab.arguments import parser
+from rawlab.commands.showing import check_format, nearest, show, show_live
 from rawlab.errors import Damaged, FormatError, LabError, OutputError, RawlabError, UsageError
 
 TYPE_CHECKING = False  # as typing's, whose import alone takes as long as the rest
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 
     from rawlab.api import Story
     from rawlab.live.session import Outcome, Request
-
-
-_MOST_ROWS = 1000  # on a terminal, unless --full
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -90,50 +88,6 @@ def _list(arguments: argparse.Namespace) -> int:
     return 0
 
 
-# ----------------------------------------------------------------------------------------------- tables
-
-
-def _show(story: Story, arguments: argparse.Namespace) -> None:
-    """Prints the story as asked."""
-    from rawlab.views import render
-    from rawlab.views.summary import summary
-    from rawlab.views.table import Style
-
-    terminal = sys.stdout.isatty() and arguments.format == "simple"
-    width = arguments.width or (os.get_terminal_size().columns if terminal else None)
-    colour = terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-    folded = width if arguments.format == "simple" else None
-    most = _MOST_ROWS if terminal and not arguments.full else None
-    style = Style(
-        format=arguments.format,
-        width=folded,
-        colour=colour,
-        most=most,
-        endpoint_calls=arguments.endpoint_calls,
-    )
-    text = render(story, format=arguments.format, tables=arguments.table, style=style)
-    print(text)
-    if arguments.format == "simple":
-        print(f"\n{summary(story)}")
-
-
-def _check_format(arguments: argparse.Namespace) -> None:
-    from rawlab.views import FORMATS
-
-    if arguments.format == "help":
-        print("\n".join(FORMATS))
-        raise SystemExit(0)
-    if arguments.format not in FORMATS:
-        raise UsageError(f"--format {arguments.format}: no such format{_nearest(arguments.format, FORMATS)}")
-
-
-def _nearest(word: str, known: Sequence[str]) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(word, known, 3, 0.4)
-    return f"; nearest: {', '.join(near)}" if near else f"; there are: {', '.join(known)}"
-
-
 # ---------------------------------------------------------------------------------------------- capture
 
 
@@ -142,7 +96,7 @@ def _request(arguments: argparse.Namespace) -> Request:
     from rawlab.live.session import Request
 
     if arguments.lab not in labs.NAMES:
-        raise UsageError(f"{arguments.lab}: no such lab{_nearest(arguments.lab, labs.NAMES)}")
+        raise UsageError(f"{arguments.lab}: no such lab{nearest(arguments.lab, labs.NAMES)}")
     return Request(
         lab=arguments.lab,
         messages=tuple(arguments.messages or (b"hello",)),
@@ -157,7 +111,7 @@ def _request(arguments: argparse.Namespace) -> Request:
 
 
 def _capture(arguments: argparse.Namespace) -> int:
-    from rawlab import watching
+    from rawlab.commands import watching
 
     watching.check(arguments)
     if arguments.all == (arguments.lab is not None):
@@ -194,7 +148,7 @@ def _capture_all(arguments: argparse.Namespace) -> int:
 
 
 def _capture_one(arguments: argparse.Namespace) -> int:
-    from rawlab import watching
+    from rawlab.commands import watching
     from rawlab.live import privilege
     from rawlab.live.session import Session
 
@@ -202,7 +156,7 @@ def _capture_one(arguments: argparse.Namespace) -> int:
     try:
         session.stop_on_signals()
         request = _request(arguments)
-        _check_format(arguments)
+        check_format(arguments)
         if arguments.output == "-" and sys.stdout.isatty():
             raise UsageError("-o -: a capture is no text for a terminal; send it to a file or a pipe")
         privilege.drop("." if arguments.output in (None, "-") else os.path.dirname(arguments.output) or ".")
@@ -218,16 +172,16 @@ def _capture_one(arguments: argparse.Namespace) -> int:
 
 
 def _craft(arguments: argparse.Namespace) -> int:
-    from rawlab import crafting, flooding
+    from rawlab.commands import crafting, flooding
 
-    _check_format(arguments)
+    check_format(arguments)
     if arguments.flood:
         return flooding.flood(arguments, _read_input, _output)
     return crafting.craft(arguments, _read_input, _perform)
 
 
 def _sniff(arguments: argparse.Namespace) -> int:
-    from rawlab import sniffing
+    from rawlab.commands import sniffing
 
     return sniffing.sniff(arguments)
 
@@ -250,7 +204,7 @@ def _perform(
     run: Callable[[int], Outcome],
     arguments: argparse.Namespace,
     tell: Callable[[Story], None] = lambda story: None,
-    show: Callable[[Story, argparse.Namespace], None] | None = None,
+    shown: Callable[[Story, argparse.Namespace], None] = show,
 ) -> int:
     """Runs, saves, shows, tells what else there is to say, and judges."""
     from rawlab import store
@@ -269,7 +223,7 @@ def _perform(
         captured = store.save(captured, path)
     story = explain(captured)
     if path is not None:
-        (show or _show)(story, arguments)
+        shown(story, arguments)
         tell(story)
         sys.stdout.flush()
         print(f"rawlab: the capture is in {path}", file=sys.stderr)
@@ -302,27 +256,29 @@ def _verdict(story: Story, outcome: Outcome, name: str, arguments: argparse.Name
 def _replay(arguments: argparse.Namespace) -> int:
     from rawlab import store
     from rawlab.api import explain
+    from rawlab.commands import pacing
     from rawlab.views.summary import count
 
-    _check_format(arguments)
+    check_format(arguments)
+    pacing.check(arguments)
     data = _read_input(arguments.file)
     captured = store.parse(data, arguments.file)
-    if captured.run.lab == "sniff" and arguments.format == "simple":
-        from rawlab import sniffing
+    if captured.run.lab == "sniff" and arguments.format == "simple" and not arguments.ladder:
+        from rawlab.commands import sniffing
 
         sniffing.replay(captured, arguments)
     else:
-        _show(explain(captured), arguments)
+        (show_live if pacing.is_paced(arguments) else show)(explain(captured), arguments)
     if captured.damaged_at is not None:
         read = f"{count(len(captured.frames), 'packet')} read, damaged at byte {captured.damaged_at}"
         raise Damaged(f"{arguments.file}: {read}: {captured.damage}")
     if not captured.complete:
-        raise Damaged(f"{arguments.file}: the run was cut off: what was lost was not counted")
+        raise Damaged(f"{arguments.file}: the run was cut off, or editcap left its counts of lost frames out")
     return 0
 
 
-def _read_input(name: str) -> bytes:
-    """The file, opened as whoever calls; root keeps no privilege to look into it."""
+def _read_input(name: str, folder: str = ".") -> bytes:
+    """The file, opened as whoever calls; root keeps no privilege to look into it, and becomes who owns `folder`."""
     from rawlab import store
 
     if name == "-":
@@ -337,17 +293,32 @@ def _read_input(name: str) -> bytes:
     if os.geteuid() == 0:
         from rawlab.live import privilege
 
-        privilege.drop()
+        privilege.drop(folder)
     return data
 
 
-# ---------------------------------------------------------------------------------------------- explain
+def _annotate(arguments: argparse.Namespace) -> int:
+    from rawlab.commands import annotating
+
+    return annotating.annotate(arguments, _read_input)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from rawlab.commands import checking
+
+    return checking.check(arguments, _read_input)
+
+
+def _note(arguments: argparse.Namespace) -> int:
+    from rawlab.commands import noting
+
+    return noting.note(arguments, _read_input)
 
 
 def _explain(arguments: argparse.Namespace) -> int:
-    from rawlab import explaining
+    from rawlab.commands import explaining
 
-    print(explaining.explain(arguments.what, _read_input, _nearest))
+    print(explaining.explain(arguments.what, _read_input, nearest))
     return 0
 
 
@@ -368,7 +339,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 
 def _completion(arguments: argparse.Namespace) -> int:
-    from rawlab import completion
+    from rawlab.commands import completion
 
     print(completion.script(parser(), arguments.shell))
     return 0
@@ -380,6 +351,9 @@ _COMMANDS = {
     "craft": _craft,
     "sniff": _sniff,
     "replay": _replay,
+    "annotate": _annotate,
+    "check": _check,
+    "note": _note,
     "explain": _explain,
     "doctor": _doctor,
     "completion": _completion,

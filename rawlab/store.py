@@ -1,17 +1,19 @@
 """Timelines in files: what is read is bounded, what is written belongs to whoever asked and replaces nothing.
 
 A file is opened with O_NOFOLLOW and mode 0600, and only as a new or (with `force`) a regular file: no symbolic
-link, FIFO or device is followed. `save` writes a new file beside the old one and renames it into place, so
-that at every moment the name stands for a whole file.
+link, FIFO or device is followed. `save` and `replace` write a new file beside the old one and rename it into place,
+so that at every moment the name stands for a whole file.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import mmap
 import os
 import stat
 import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rawlab.errors import FormatError, OutputError
@@ -26,13 +28,20 @@ def load(path: str | os.PathLike[str]) -> Timeline:
 
 def read_file(path: str | os.PathLike[str]) -> bytes:
     """The octets of a regular file. Raises FormatError, OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO is not waited for
+    descriptor = _open_regular(path)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise FormatError(f"{path}: is no regular file; expected a pcapng or pcap capture")
         return read(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _open_regular(path: str | os.PathLike[str]) -> int:
+    """A descriptor for reading. Raises FormatError, OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO is not waited for
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise FormatError(f"{path}: is no regular file; expected a pcapng or pcap capture")
 
 
 def read(descriptor: int) -> bytes:
@@ -56,7 +65,7 @@ def nameless() -> int:
     return descriptor
 
 
-def parse(data: bytes, name: str) -> Timeline:
+def parse(data: bytes | memoryview, name: str) -> Timeline:
     """The timeline in a capture's bytes. Raises FormatError, naming `name`."""
     if not data:
         raise FormatError(f"{name}: is empty; expected a pcapng or pcap capture")
@@ -64,7 +73,7 @@ def parse(data: bytes, name: str) -> Timeline:
     if timeline is None:
         raise FormatError(
             f"{name}: is no capture: expected it to begin with pcapng's 0a0d0d0a or pcap's a1b2c3d4, "
-            f"it begins with {data[:4].hex()}"
+            f"it begins with {bytes(data[:4]).hex()}"
         )
     return timeline
 
@@ -112,6 +121,71 @@ def save(timeline: Timeline, path: Path) -> Timeline:
         ) from None
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def editing(path: Path) -> Iterator[int]:
+    """A descriptor of the regular file at `path`, which no other rawlab edits meanwhile.
+
+    Raises OSError, FormatError.
+    """
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise FormatError(f"{path}: is no regular file; expected a pcapng capture")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if os.path.samestat(os.fstat(descriptor), os.lstat(path)):  # else another put a new file in its place
+                yield descriptor
+                return
+        finally:
+            os.close(descriptor)
+
+
+def replace(path: Path, old: int, pieces: Iterable[bytes | memoryview]) -> None:
+    """Puts a file of these octets in place of the open one at `path`: on the disk, its owner's, of its mode.
+
+    Raises OSError.
+    """
+    was = os.fstat(old)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        descriptor = os.open(path.parent, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o600)
+    except OSError:  # not every file system has them
+        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        with open(descriptor, "wb", buffering=1 << 20, closefd=False) as file:
+            file.writelines(pieces)
+        made = os.fstat(descriptor)
+        if (made.st_uid, made.st_gid) != (was.st_uid, was.st_gid):
+            os.fchown(descriptor, was.st_uid, was.st_gid)
+        os.fchmod(descriptor, stat.S_IMODE(was.st_mode))
+        os.fsync(descriptor)
+        if not os.fstat(descriptor).st_nlink:
+            os.link(f"/proc/self/fd/{descriptor}", partial, src_dir_fd=descriptor)  # open(2), O_TMPFILE
+        os.rename(partial, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(partial)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def look(path: str | os.PathLike[str]) -> memoryview:
+    """The octets of a regular file, read as they are looked at. Raises FormatError, OSError."""
+    descriptor = _open_regular(path)
+    try:
+        return octets(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def octets(descriptor: int) -> memoryview:
+    """An open file's octets, read as they are looked at: it may be larger than the memory. Raises OSError."""
+    if os.fstat(descriptor).st_size == 0:
+        return memoryview(b"")
+    return memoryview(mmap.mmap(descriptor, 0, prot=mmap.PROT_READ))
 
 
 def _create_unnamed(partial: Path) -> int:

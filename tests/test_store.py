@@ -18,6 +18,7 @@ from rawlab.views import FORMATS, render
 from rawlab.wire import capture
 from tests.attribution.ladder import read as ladder
 from tests.attribution.test_unproven import ECHO
+from tests.views.noted import noted
 
 TIMELINE = ladder(ECHO)
 WHOLE = b"".join(capture.blocks_of(TIMELINE))
@@ -44,6 +45,16 @@ def test_every_view_of_what_was_loaded_is_the_view_of_what_was_saved(tmp_path: P
     path = tmp_path / "echo.pcapng"
     saved = store.save(TIMELINE, path)
     assert render(explain(store.load(path)), format=format) == render(explain(saved), format=format)
+
+
+@pytest.mark.parametrize("format", ["simple", "html", "json", "svg"])
+def test_notes_are_saved_and_shown_alike(tmp_path: Path, format: str) -> None:
+    """The lecturer's, on a packet and on a call: the law holds for them, too."""
+    path = tmp_path / "echo.pcapng"
+    saved = store.save(noted("the first\nof three", "no packet").timeline, path)
+    shown = render(explain(store.load(path)), format=format)
+    assert shown == render(explain(saved), format=format)
+    assert format == "svg" or "no packet" in shown
 
 
 @pytest.mark.parametrize("make", ["save", "create", "create_unused"])
@@ -250,3 +261,57 @@ def test_at_every_moment_of_a_save_the_name_stands_for_a_whole_file(tmp_path: Pa
         seen.add(path.read_bytes())
     writer.join()
     assert seen == {WHOLE}
+
+
+def test_a_file_is_replaced_whole_under_the_same_rights(tmp_path: Path) -> None:
+    """The name stands for the old octets or the new; mode and owner stay; nothing is left beside."""
+    path = tmp_path / "echo.pcapng"
+    path.write_bytes(WHOLE)
+    path.chmod(0o640)
+    with store.editing(path) as old:
+        store.replace(path, old, (b"ab", memoryview(b"cd")))
+        assert bytes(store.octets(old)) == WHOLE
+    assert path.read_bytes() == b"abcd"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    assert [each.name for each in tmp_path.iterdir()] == ["echo.pcapng"]
+
+
+def test_a_replacement_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    """And nothing beside it."""
+
+    def pieces() -> Iterator[bytes]:
+        yield b"new"
+        raise ValueError("no more")
+
+    path = tmp_path / "echo.pcapng"
+    path.write_bytes(WHOLE)
+    with store.editing(path) as old, pytest.raises(ValueError, match="no more"):
+        store.replace(path, old, pieces())
+    assert path.read_bytes() == WHOLE
+    assert [each.name for each in tmp_path.iterdir()] == ["echo.pcapng"]
+
+
+@pytest.mark.parametrize("kind", ["symbolic link", "FIFO", "device", "folder"])
+def test_only_a_regular_file_is_edited(tmp_path: Path, kind: str) -> None:
+    """A link is not followed, a FIFO not waited for."""
+    path = target(tmp_path, kind)
+    with pytest.raises((OSError, FormatError)), store.editing(path):
+        pass
+    assert (tmp_path / "precious").read_bytes() == b"precious"
+
+
+def test_who_edits_second_finds_what_the_first_wrote(tmp_path: Path) -> None:
+    """It waits, and opens the file that then stands there."""
+    path = tmp_path / "echo.pcapng"
+    path.write_bytes(b"a")
+
+    def add() -> None:
+        with store.editing(path) as old:
+            store.replace(path, old, [store.octets(old), b"b"])
+
+    threads = [threading.Thread(target=add) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert path.read_bytes() == b"a" + b"b" * 8

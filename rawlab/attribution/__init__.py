@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rawlab.attribution import (
     datagrams,
@@ -27,7 +27,7 @@ from rawlab.attribution.whys import why
 from rawlab.attribution.words import KERNEL, OWN_TCP, numbers
 from rawlab.model.event import Call
 from rawlab.model.states import TcpEvent
-from rawlab.model.story import CallStory, Story
+from rawlab.model.story import CallStory, Story, Transition
 from rawlab.model.timeline import Timeline
 
 States = tuple[tuple[str, str | None], ...]
@@ -56,6 +56,7 @@ def tell(timeline: Timeline, decode: Decode) -> Story:
     sctp_calls.link(links, associations, sockets)
     alone = _lone_lanes(calls, links, sockets)
     spoken = _spoken([*connections, *associations])
+    comments = {frame.number: frame.comments for frame in timeline.frames if frame.comments}
     stories = []
     for n, (call, mine) in enumerate(zip(calls, links, strict=True), 1):
         before, then = (_states(call, mine, alone, spoken, at_ns, hosts) for at_ns in _span(call))
@@ -73,9 +74,18 @@ def tell(timeline: Timeline, decode: Decode) -> Story:
     return Story(
         timeline=timeline,
         calls=tuple(stories),
-        packets=tuple(draft.finished() for draft in drafts),
+        packets=tuple(draft.finished(comments) for draft in drafts),
         endpoint_calls=endpoint_calls.tell([call for call in timeline.calls if call.endpoint], drafts),
+        transitions=tuple(_transitions([*connections, *associations])),
     )
+
+
+def _transitions(conversations: Sequence[Connection | Association]) -> Iterator[Transition]:
+    for one in conversations:
+        if one.seen_from_start and one.drafts:
+            for end in one.ends:
+                for at_ns, _, state in end.lane.transitions():
+                    yield Transition(at_ns=at_ns, host=end.host, state=state.value, packet=one.drafts[0].n)
 
 
 def _span(call: Call) -> tuple[int, int]:

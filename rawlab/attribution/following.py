@@ -91,7 +91,7 @@ class Follower:
             self._note_copy(draft, data)
         self._attribute(draft, arrives=not waits)
         self._trim_wire()
-        return draft.finished()
+        return draft.finished({})
 
     @property
     def on_the_way(self) -> int:

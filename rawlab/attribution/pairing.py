@@ -9,7 +9,7 @@ frames there; what arrives a second time was doubled on the way.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rawlab.model.event import Frame
@@ -64,8 +64,9 @@ class Draft:
         """When it arrived, or, seen where it left only, when that was."""
         return self.arrived_ns if self.arrived_ns is not None else self.at_ns
 
-    def finished(self) -> Packet:
-        """The packet, for good."""
+    def finished(self, comments: Mapping[int, Sequence[str]]) -> Packet:
+        """The packet, for good; `comments`: of frames, by their numbers."""
+        notes = [note for number in sorted(self.frames) for note in comments.get(number, ())]
         return Packet(
             n=self.n,
             facts=self.facts,
@@ -80,6 +81,7 @@ class Draft:
             ack=self.ack,
             cause=self.cause,
             states=self.states,
+            notes=tuple(dict.fromkeys(notes)),
         )
 
 

@@ -45,6 +45,8 @@ class Call:
     "when it was asked for"
     endpoint: bool = False
     "True: our own endpoint made it on its raw or packet socket, on behalf of the program's calls"
+    notes: tuple[str, ...] = ()
+    "the lecturer's, on this call"
 
     def arg(self, name: str) -> Value:
         """The argument of that name. Raises KeyError."""
@@ -86,3 +88,4 @@ class Frame:
     length: int
     "octets on the wire: more than `data` holds where the capture was cut short"
     comments: tuple[str, ...] = ()
+    "the lecturer's notes, as Wireshark shows and edits them"

@@ -57,6 +57,8 @@ class Packet:
     cause: Cause
     states: tuple[tuple[str, str | None], ...] = ()
     "each host's state when it was sent, after the sender's transition (RFC 9293)"
+    notes: tuple[str, ...] = ()
+    "the lecturer's, on any of its frames"
 
     @property
     def at_ns(self) -> int:
@@ -89,6 +91,18 @@ class CallStory:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """One end of a connection or association entered a state."""
+
+    at_ns: int
+    host: str
+    state: str
+    "in the RFCs' names"
+    packet: int
+    "number of the conversation's first packet"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
     """What happened, and why."""
 
@@ -97,6 +111,8 @@ class Story:
     packets: tuple[Packet, ...]
     endpoint_calls: tuple[CallStory, ...] = ()
     "where our own endpoint spoke the transport protocol: its calls on its raw or packet socket, numbered by themselves"
+    transitions: tuple[Transition, ...] = ()
+    "of each conversation that the capture saw from its start; each end's in order of time"
 
     @property
     def frames(self) -> tuple[Frame, ...]:

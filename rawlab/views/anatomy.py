@@ -6,13 +6,14 @@ wrote begins where the kernel's headers end, and a raw socket moves that border.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tabulate import tabulate
 
 from rawlab.model.sctp import SctpPacket
 from rawlab.model.story import CallStory, Packet, Story
 from rawlab.views.escape import terminal
+from rawlab.views.explanations import explanations
 from rawlab.views.rows import STRSIZE, words
 from rawlab.views.table import labels
 from rawlab.wire.fields import Layer, fields
@@ -25,12 +26,13 @@ def packet(story: Story, n: int) -> str:
     """Packet n. Raises IndexError."""
     told = story.packets[n - 1]
     layers = fields(told.data, _linktype(story, told))
-    rows = [(_span(layer), _NAMES.get(layer.name, layer.name), _writer(layer, told, story)) for layer in layers]
+    rows = [(_span(layer), _NAMES.get(layer.name, layer.name), writer(layer, told, story)) for layer in layers]
     return "\n".join(
         (
             f"p{n}: {words(told, addresses=True)}",
-            _when(told),
+            when(told),
             f"why: {told.cause.reason} ({told.cause.confidence})",
+            *_notes(f"p{n}", told.notes, story),
             "",
             tabulate(rows, ("octets", "layer", "written by"), disable_numparse=True),
             "",
@@ -43,6 +45,7 @@ def call(story: Story, n: int, topic: str) -> str:
     """Call n, with the text that explains its kind. Raises IndexError."""
     told = story.calls[n - 1]
     lines = [f"c{n}: {told.call.host}: {terminal(format_call(told.call, STRSIZE))}", f"why: {told.why}", *_links(told)]
+    lines += _notes(told.label, told.call.notes, story)
     for host, before in told.states:
         after = dict(told.states_after).get(host)
         if before or after:
@@ -57,12 +60,19 @@ def _links(told: CallStory) -> Iterator[str]:
         yield f"waited for: {labels(told.waited_for)}"
 
 
+def _notes(label: str, notes: Sequence[str], story: Story) -> Iterator[str]:
+    """What it means here, and the lecturer's notes."""
+    if (said := explanations(story).get(label)) is not None:
+        yield f"means: {said}"
+    yield from (f"note: {terminal(note)}" for note in notes)
+
+
 def _linktype(story: Story, told: Packet) -> int:
     frame = next(frame for frame in story.frames if frame.number == told.frames[0])
     return story.timeline.points[frame.point].linktype
 
 
-def _when(told: Packet) -> str:
+def when(told: Packet) -> str:
     numbers = ", ".join(map(str, told.frames))
     way = f"from the {told.sender or '?'} to the {told.receiver or '?'}"
     if told.sent_ns is not None and told.arrived_ns is not None:
@@ -74,7 +84,7 @@ def _span(layer: Layer) -> str:
     return f"{layer.offset}–{layer.offset + layer.length - 1}"
 
 
-def _writer(layer: Layer, told: Packet, story: Story) -> str:
+def writer(layer: Layer, told: Packet, story: Story) -> str:
     """The process, where the layer's octets are those of a call; else the kernel, or our own endpoint."""
     kernel = f"the {told.sender or 'sender'}'s kernel"
     ours = story.timeline.run.stack == "user" and isinstance(told.facts.transport, SctpPacket)

@@ -80,8 +80,8 @@ class Arrow:
     x2: float
     y2: float
     lost: bool
-    by_call: bool
-    "a call sent it; else a kernel by itself"
+    by_kernel: bool
+    "a kernel sent it by itself, not for a call"
     confidence: Confidence
     labels: tuple[Label, ...]
     "few words, then, smaller, more"
@@ -100,6 +100,8 @@ class Bar:
     returned: bool
     "else it had not when the capture ended"
     label: Label
+    entry: str
+    "what its label said before it had returned: no longer than the label"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,10 +119,12 @@ class Tie:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """A host's state, from the moment that brought it to the one that ended it."""
+    """A host's state in one conversation, from the moment that brought it to the one that ended it."""
 
     state: str
     host: int
+    conversation: int
+    "its number, from 1; 0 where the story has none"
     x: float
     y1: float
     y2: float
@@ -167,6 +171,8 @@ class Step:
     "the call or packet in words"
     why: str
     "one sentence"
+    notes: tuple[str, ...] = ()
+    "the lecturer's"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +191,12 @@ class Ladder:
     ticks: tuple[Tick, ...]
     leaders: tuple[Leader, ...]
     steps: tuple[Step, ...]
+    heads: tuple[Label, ...] = ()
+    "above the lanes: whose they are, where there are several conversations"
+    notes: tuple[Label, ...] = ()
+    "below: what must be said of the whole"
+    sentence: tuple[Label, ...] = ()
+    "below: what is told of one step"
 
     @property
     def labels(self) -> list[Label]:
@@ -194,7 +206,7 @@ class Ladder:
         found += [bar.label for bar in self.bars]
         found += [span.label for span in self.spans if span.label is not None]
         found += [fold.label for fold in self.folds]
-        return found + [tick.label for tick in self.ticks]
+        return [*found, *(tick.label for tick in self.ticks), *self.heads, *self.notes, *self.sentence]
 
 
 def width(text: str, size: float) -> float:

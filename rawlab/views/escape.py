@@ -60,6 +60,32 @@ _LATEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
     "←": r"$\leftarrow$",
 }
 
+def typewriter(text: str) -> str:
+    r"""For LaTeX's typewriter fonts (T1): as it stands, no ligature; what those fonts have not is shown as \u4e2d."""
+    spaced = terminal(text).replace("\n", r"\n").replace("\t", r"\t").replace("  ", "\xa0 ")
+    return "".join(_TYPEWRITER.get(character) or _typed(character) for character in spaced)
+
+
+_TYPEWRITER = _LATEX | {
+    "-": "{-}",
+    ",": "{,}",
+    "'": r"\textquotesingle{}",
+    "`": r"\textasciigrave{}",
+    '"': r"{\char34}",
+    "\xa0": r"\ ",
+    "…": "...",
+    "–": r"\textendash{}",
+    "—": r"\textemdash{}",
+    "×": r"$\times$",
+}
+
+
+def _typed(character: str) -> str:
+    if character.isascii() or ("À" <= character <= "ÿ" and character not in "÷ÐÞðþ"):
+        return character
+    return rf"\textbackslash{{}}u{ord(character):04x}"
+
+
 # By tabulate's names of formats; it escapes html, latex, latex_booktabs and latex_longtable itself.
 _BY_FORMAT: dict[str, Callable[[str], str]] = {
     "github": markdown,

@@ -2,10 +2,8 @@
 
     time │ client's calls │ states ║ lifeline ── packets ── lifeline ║ states │ server's calls
 
-Moments (a call's entry and return, a packet's departure and arrival) come one below the other in order of time. How
-far apart, says the axis: `even`, all alike; `compressed`, the more the longer it took, and a long silence folded;
-`true`, in proportion. But for `true`, a moment waits until the words above it in its column have ended, so that no two
-overlap; there, where a moment can't wait, its words do, and a line leads to them.
+Whose lifelines there are, is `places`'s affair; which states when, `lanes`'s; how far apart moments are, `time_axis`'s;
+all else stands where `_Layout` puts it.
 """
 
 from __future__ import annotations
@@ -13,11 +11,11 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from rawlab.model.story import CallStory, Packet, Story
-from rawlab.views.captions import SMALL, WORDS, call_words, duration, packet_words
+from rawlab.views import lanes, time_axis
+from rawlab.views.captions import SMALL, WORDS, call_words, duration, entry_words, marked, notes, packet_words, title
+from rawlab.views.conversations import Conversations
 from rawlab.views.drawing import (
     Anchor,
     Arrow,
@@ -34,10 +32,12 @@ from rawlab.views.drawing import (
     width,
 )
 from rawlab.views.escape import terminal
-from rawlab.views.rows import Row, hosts, rows
+from rawlab.views.lanes import Key
+from rawlab.views.places import Places
+from rawlab.views.rows import Row, rows
+from rawlab.views.time_axis import AXES, Axis, Need
 
-Axis = Literal["compressed", "even", "true"]
-AXES: tuple[Axis, ...] = ("compressed", "even", "true")
+__all__ = ["AXES", "Axis", "layout"]
 
 _TITLE, _STATE = 20.0, 13.0
 _TOP, _MARGIN, _FOOT = 84.0, 20.0, 28.0
@@ -46,29 +46,10 @@ _TIMES = 76.0  # the column of times
 _LEAST_WIRE = 380.0
 _BAR, _LEVEL = 14.0, 9.0  # from the lane to a call's bar; from a bar to the one of a call that goes on meanwhile
 _LANE_AIR = 8.0
-_EVEN = 14.0
-_FOLD = 30.0
-_SILENCE_NS = 100_000_000  # what may be folded
-_TRUE_ROW = 30.0  # a row's share of a true axis's height
-_LEAST_TRUE, _MOST_TRUE = 700.0, 40_000.0
-
-Key = tuple[str, int, int]
-"""('c' or 'p', number, 0 beginning or 1 end)"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Moment:
-    at_ns: int
-    key: Key
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Need:
-    """Room in a column: so much above the moment, so much below it."""
-
-    column: str
-    above: float
-    below: float
+_ENDS = "exit_group"  # does not return, and nothing goes on
+_TRIES, _FLYING, _MOST_SHARE, _MOST_AIR = 4, 8, 0.6, 60.0  # of room for words below the lines of packets on their way
+_HEAD = 4.0  # half an arrow's head
+_NOTE = 16.0  # a line below the drawing
 
 
 def layout(story: Story, *, shown: Collection[str] | None = None, axis: Axis = "compressed") -> Ladder:
@@ -81,76 +62,55 @@ class _Layout:
 
     def __init__(self, story: Story, shown: Collection[str] | None, axis: Axis) -> None:
         self.story, self.axis = story, axis
-        self.names = list(hosts(story))
         self.calls = [told for told in story.calls if shown is None or told.label in shown]
         self.packets = [packet for packet in story.packets if shown is None or f"p{packet.n}" in shown]
-        self.moments = sorted(self._moments(), key=lambda moment: (moment.at_ns, moment.key[2], *moment.key[:2]))
-        self.ends = {packet.n: self._ends(packet) for packet in self.packets}
-        self.words = {packet.n: packet_words(packet, story) for packet in self.packets}
-        self.call_text = {told.n: call_words(told) for told in self.calls}
-        self.changes = self._changes()
+        self.moments = time_axis.moments(self.calls, self.packets)
+        self.begun_ns = time_axis.begun(story)
+        self.places = Places(story, self.packets)
+        self.names = self.places.names
+        self.ends = {packet.n: self.places.ends(packet) for packet in self.packets}
+        self.conversations = Conversations(story)
+        self._take_words()
+        self._take_changes()
         self.levels = self._levels()
         self._place_columns()
-        self.y: dict[Key, float] = {}
-        self.folds: list[Fold] = []
-        self.label_y: dict[tuple[Key, str], float] = {}
-        "where the words of a moment stand, where not at the moment itself"
         self._place_moments()
 
     # ---- what there is
 
-    def _moments(self) -> Iterator[_Moment]:
+    def _take_words(self) -> None:
+        """What stands beside each packet and call; where there are several conversations, first whose it is."""
+        several = len(self.conversations.all) > 1
+        self.words: dict[int, Sequence[tuple[str, float]]] = {}
+        for packet in self.packets:
+            number = self.conversations.of_packet.get(packet.n) if several else None
+            self.words[packet.n] = marked(packet_words(packet, self.story), number)
+        self.call_text: dict[int, tuple[str, str]] = {}
         for told in self.calls:
-            yield _Moment(at_ns=told.call.entered_ns, key=("c", told.n, 0))
-            if told.call.returned_ns is not None:
-                yield _Moment(at_ns=told.call.returned_ns, key=("c", told.n, 1))
-        for packet in self.packets:
-            yield _Moment(at_ns=packet.at_ns, key=("p", packet.n, 0))
-            if packet.sent_ns is not None and packet.arrived_ns is not None:
-                yield _Moment(at_ns=packet.arrived_ns, key=("p", packet.n, 1))
+            about = self.conversations.of_call[told.n]
+            mark = f"#{min(about)} " if several and len(about) == 1 else ""
+            self.call_text[told.n] = (mark + call_words(told), mark + entry_words(told))
 
-    def _ends(self, packet: Packet) -> tuple[int, int]:
-        """The places of its sender and its receiver; of one whose sender nobody knows, who spoke first is the first."""
-        last = len(self.names) - 1
-        if packet.sender in self.names:
-            sender = self.names.index(packet.sender)
-        elif packet.receiver in self.names:
-            sender = 1 if self.names.index(packet.receiver) == 0 else self.names.index(packet.receiver) - 1
-        else:
-            sender = 0 if _source(packet) == _source(_first_between(self.story, packet)) else last
-        if packet.receiver in self.names and packet.receiver != packet.sender:
-            return sender, self.names.index(packet.receiver)
-        return sender, sender - 1 if sender == last else sender + 1
-
-    def _changes(self) -> list[tuple[Key, int, str]]:
-        """(moment, host's place, state): each state that began."""
-        told: list[tuple[Key, str, str | None]] = []
-        for packet in self.packets:
-            told += [(("p", packet.n, 0), host, state) for host, state in packet.states]
-        for one in self.calls:
-            told += [(("c", one.n, 0), host, state) for host, state in one.states]
-            end = 0 if one.call.returned_ns is None else 1
-            told += [(("c", one.n, end), host, state) for host, state in one.states_after]
-        order = {moment.key: place for place, moment in enumerate(self.moments)}
-        now: dict[str, str] = {}
-        changes = []
-        for key, host, state in sorted(told, key=lambda one: order[one[0]]):
-            if state and host in self.names and now.get(host) != state:
-                now[host] = state
-                changes.append((key, self.names.index(host), state))
-        return changes
+    def _take_changes(self) -> None:
+        """The states that lanes show, and which conversations have lanes."""
+        calls, packets = {told.n: told for told in self.calls}, {packet.n: packet for packet in self.packets}
+        found = lanes.changes(self.story, self.moments, calls, packets, self.conversations, self.places)
+        self.laned = sorted({change.conversation for change in found})
+        self.changes = [change for change in found if change.conversation in self.laned[: lanes.MOST]]
 
     def _levels(self) -> dict[int, int]:
         """How many of its host's calls go on at a call's entry, side by side with it."""
         levels: dict[int, int] = {}
+        self.most_levels: dict[int, int] = defaultdict(int)
         going: dict[str, dict[int, float]] = defaultdict(dict)
         for told in self.calls:
             busy = going[told.call.host]
             for level in [level for level, until in busy.items() if until <= told.call.entered_ns]:
                 del busy[level]
             level = next(level for level in range(len(busy) + 1) if level not in busy)
-            busy[level] = math.inf if told.call.returned_ns is None else told.call.returned_ns
+            busy[level] = told.call.entered_ns if told.call.name == _ENDS else told.call.returned_ns or math.inf
             levels[told.n] = level
+            self.most_levels[self._host(told)] = max(self.most_levels[self._host(told)], level)
         return levels
 
     # ---- columns
@@ -158,89 +118,117 @@ class _Layout:
     def _place_columns(self) -> None:
         """x of lifelines, and how wide what stands beside them is: left of the first, right of the others."""
         count = len(self.names)
-        self.lane = [0.0] * count
-        for _, host, state in self.changes:
-            self.lane[host] = max(self.lane[host], width(state, _STATE) + _LANE_AIR)
+        wide: dict[tuple[int, int], float] = {}
+        for change in self.changes:
+            lane = (change.host, change.conversation)
+            wide[lane] = max(wide.get(lane, 0.0), width(change.state, _STATE) + _LANE_AIR)
+        self.lane = [sum(one for (place, _), one in wide.items() if place == host) for host in range(count)]
+        self.lanes: dict[tuple[int, int], tuple[float, float]] = {}
+        "of each host's and conversation's lane: how far from the lifeline it begins, and its width"
+        for host, number in sorted(wide):
+            begins = sum(self.lanes[lane][1] for lane in self.lanes if lane[0] == host)
+            self.lanes[host, number] = (begins, wide[host, number])
         beside = [0.0] * count
         for told in self.calls:
             host = self._host(told)
-            reach = _BAR + _LEVEL * self.levels[told.n] + 10 + width(self.call_text[told.n], WORDS)
+            reach = _BAR + _LEVEL * self.most_levels[host] + 10 + width(self.call_text[told.n][0], WORDS)
             beside[host] = max(beside[host], reach)
-        wires = [_LEAST_WIRE] * max(count - 1, 0)
+        titles = [width(terminal(name), _TITLE) for name in self.names]
+        wires = [max(_LEAST_WIRE, sum(titles[place : place + 2]) / 2 + 30) for place in range(count - 1)]
         for packet in self.packets:
-            sender, receiver = self.ends[packet.n]
-            long = max(width(line, size) for line, size in self.words[packet.n]) + 60
-            wires[min(sender, receiver)] = max(wires[min(sender, receiver)], long)
-        x = _MARGIN + _TIMES + beside[0] + self.lane[0]
+            wire = self._wire(packet)
+            wires[wire] = max(wires[wire], *(width(line, size) + 60 for line, size in self.words[packet.n]))
+        x = _MARGIN + _TIMES + max(beside[0] + self.lane[0], titles[0] / 2)
         self.x = [x]
-        for place, wire in enumerate(wires):
-            x += wire + (self.lane[place] + beside[place] if place else 0)
+        for place, across in enumerate(wires):
+            x += across + (self.lane[place] + beside[place] if place else 0)
             self.x.append(x)
-        outer = max(self.lane[-1] + beside[-1] if count > 1 else 0, width(self.names[-1], _TITLE) / 2)
-        self.width = x + outer + _MARGIN
+        self.beyond = [0.0, *(lane + more for lane, more in zip(self.lane[1:], beside[1:], strict=True))]
+        "right of a lifeline, as far as its own lane and calls reach"
+        outer = max(self.beyond[-1], titles[-1] / 2)
+        self.notes = self._notes()
+        self.width = max(x + outer, *(_MARGIN + width(note, SMALL) for note in self.notes), 0) + _MARGIN
+
+    def _notes(self) -> list[str]:
+        number_of = self.conversations.of_packet.get
+        present = {number_of(packet.n, 0) for packet in self.packets}
+        legend = [one for one in self.conversations.all if one.n in present]
+        return notes(self.story, legend if len(self.conversations.all) > 1 else [], self.laned)
 
     def _host(self, told: CallStory) -> int:
-        return self.names.index(told.call.host) if told.call.host in self.names else 0
+        return self.places.of_host(told.call.host)
+
+    def _wire(self, packet: Packet) -> int:
+        """The wire on which its words stand: its sender's, on the receiver's side."""
+        sender, receiver = self.ends[packet.n]
+        return sender if receiver > sender else sender - 1
+
+    def _calls_column(self, host: int) -> str:
+        """A host's calls; those of one in the middle share a column with the wire that they stand on."""
+        return f"wire {host}" if 0 < host < len(self.names) - 1 else f"calls {host}"
 
     def _outwards(self, host: int) -> int:
         return 1 if host else -1
 
     # ---- moments
 
-    def _needs(self) -> dict[Key, list[_Need]]:
-        needs: dict[Key, list[_Need]] = defaultdict(list)
+    def _needs(self) -> dict[Key, list[Need]]:
+        needs: dict[Key, list[Need]] = defaultdict(list)
         for told in self.calls:
-            needs["c", told.n, 0].append(_Need(column=f"calls {self._host(told)}", above=_ROW / 2, below=_ROW / 2))
+            column = self._calls_column(self._host(told))
+            needs["c", told.n, 0].append(Need(column=column, above=_ROW / 2, below=_ROW / 2))
         for packet in self.packets:
-            high = sum(size * 1.2 for _, size in self.words[packet.n]) + 10
-            wire = min(self.ends[packet.n])
-            needs["p", packet.n, 0].append(_Need(column=f"wire {wire}", above=high, below=4))
-        for key, host, _ in self.changes:
-            needs[key].append(_Need(column=f"lane {host}", above=0, below=_STATE * 1.3))
+            high = self._words_height(packet) + self.air[packet.n]
+            mine = self._wire(packet)
+            for wire in range(min(self.ends[packet.n]), max(self.ends[packet.n])):
+                needs["p", packet.n, 0].append(Need(column=f"wire {wire}", above=high if wire == mine else 4, below=4))
+                needs["p", packet.n, 1].append(Need(column=f"wire {wire}", above=0, below=_HEAD))
+        for change in self.changes:
+            column = f"lane {change.host} {change.conversation}"
+            needs[change.key].append(Need(column=column, above=0, below=_STATE * 1.3))
         return needs
 
+    def _words_height(self, packet: Packet) -> float:
+        return sum(size * 1.2 for _, size in self.words[packet.n]) + 10
+
     def _place_moments(self) -> None:
-        needs = self._needs()
-        free: dict[str, float] = defaultdict(lambda: _TOP - 20)
-        y = before = _TOP
-        last_ns = self.moments[0].at_ns if self.moments else 0
-        gaps = [b.at_ns - a.at_ns for a, b in zip(self.moments, self.moments[1:], strict=False)]
-        silence = max(_SILENCE_NS, 20 * sorted(gaps)[len(gaps) // 2]) if gaps else _SILENCE_NS
-        scale = self._scale(sum(gaps))
-        for number, moment in enumerate(self.moments):
-            took = moment.at_ns - last_ns
-            last_ns = moment.at_ns
-            mine = needs[moment.key]
-            if self.axis == "true":
-                y = _TOP + (moment.at_ns - self.moments[0].at_ns) * scale
-                for need in mine:
-                    stands = max(y, free[need.column] + need.above)
-                    self.label_y[moment.key, need.column.split()[0]] = stands
-                    free[need.column] = stands + need.below
-            else:
-                if self.axis == "compressed" and took >= silence:
-                    before = max([y, *free.values()])
-                    y = before + _FOLD
-                    self._fold(before, y, took)
-                    free = defaultdict(lambda floor=y: floor, dict.fromkeys(free, y))  # type: ignore[misc]
-                    took = 0
-                step = 0.0 if not number else _EVEN if self.axis == "even" else _gap(took)
-                y = max([y + step, *(free[need.column] + need.above for need in mine)])
-                for need in mine:
-                    free[need.column] = y + need.below
-            self.y[moment.key] = y
-        self.bottom = max([y, *free.values()]) + _ROW
+        self.air: dict[int, float] = defaultdict(float)
+        "what more a packet's words need, so that they stand below the line of one that is still on its way"
+        for _ in range(_TRIES):
+            placed = time_axis.place(self.moments, self._needs(), self.axis, top=_TOP)
+            self.y, self.words_y, self.bottom = placed.y, placed.words_y, placed.bottom + _ROW
+            if self.axis == "true" or not self._make_room():
+                break
+        self.folds = [
+            Fold(
+                y1=middle - 7,
+                y2=middle + 7,
+                label=Label(text=f"nothing for {duration(took_ns)}", x=_MARGIN, y=middle + 4, size=SMALL),
+            )
+            for middle, took_ns in placed.silences
+        ]
 
-    def _scale(self, whole_ns: int) -> float:
-        """Points a nanosecond, of a true axis."""
-        high = min(max(_LEAST_TRUE, _TRUE_ROW * len(self.moments)), _MOST_TRUE)
-        return high / whole_ns if whole_ns else 0.0
+    def _make_room(self) -> bool:
+        """Whether words were crossed by the line of a packet that left before them, the same way; they get room.
 
-    def _fold(self, top: float, bottom: float, took_ns: int) -> None:
-        middle = (top + bottom) / 2
-        words = f"nothing for {duration(took_ns)}"
-        label = Label(text=words, x=_MARGIN, y=middle + 4, size=SMALL)
-        self.folds.append(Fold(y1=middle - 7, y2=middle + 7, label=label))
+        Long words do not: where they end, the line is nearly as low as its packet's arrival, which comes later still.
+        """
+        before: list[Packet] = []
+        made = False
+        for packet in self.packets:
+            top = self.y["p", packet.n, 0] - self._words_height(packet)
+            sender, receiver = self.ends[packet.n]
+            reach = max(width(line, size) for line, size in self.words[packet.n]) + 14
+            share = reach / abs(self.x[sender] - self.x[receiver])
+            before = [one for one in before[-_FLYING:] if self.y.get(("p", one.n, 1), 0.0) > top]
+            for one in before:
+                begins, ends = self.y["p", one.n, 0], self.y["p", one.n, 1]
+                crossed = begins + (ends - begins) * share
+                if self.ends[one.n] == (sender, receiver) and share < _MOST_SHARE and crossed > top + 1:
+                    self.air[packet.n] = min(self.air[packet.n] + crossed - top, _MOST_AIR)
+                    made = True
+            before.append(packet)
+        return made
 
     # ---- the drawing
 
@@ -248,9 +236,9 @@ class _Layout:
         """All of it."""
         leaders: list[Leader] = []
         return Ladder(
-            title=_title(self.story, self.names),
+            title=title(self.story, self.names),
             width=self.width,
-            height=self.bottom + _FOOT,
+            height=self.bottom + _FOOT + len(self.notes) * _NOTE,
             lifelines=tuple(self._lifelines()),
             arrows=tuple(self._arrow(packet, leaders) for packet in self.packets),
             bars=tuple(self._bar(told, leaders) for told in self.calls),
@@ -260,6 +248,11 @@ class _Layout:
             ticks=tuple(self._ticks()),
             leaders=tuple(leaders),
             steps=tuple(self._steps()),
+            heads=tuple(self._heads()),
+            notes=tuple(
+                Label(text=note, x=_MARGIN, y=self.bottom + _FOOT + number * _NOTE, size=SMALL)
+                for number, note in enumerate(self.notes)
+            ),
         )
 
     def _lifelines(self) -> Iterator[Lifeline]:
@@ -275,8 +268,8 @@ class _Layout:
         if packet.lost:
             end, bottom = (start + end) / 2, top + 10
         anchor: Anchor = "start" if end > start else "end"
-        x = start + (14 if end > start else -14)
-        stands = self.label_y.get((("p", packet.n, 0), "wire"), top)
+        x = start + self.beyond[sender] * (sender < len(self.names) - 1) + 14 if end > start else start - 14
+        stands = self.words_y.get((("p", packet.n, 0), f"wire {self._wire(packet)}"), top)
         labels: list[Label] = []
         y = stands - 6
         for text, size in reversed(self.words[packet.n]):
@@ -293,7 +286,7 @@ class _Layout:
             x2=end,
             y2=bottom,
             lost=packet.lost,
-            by_call=packet.cause.kind == "call",
+            by_kernel=packet.cause.kind == "kernel",
             confidence=packet.cause.confidence,
             labels=tuple(labels),
         )
@@ -305,16 +298,23 @@ class _Layout:
     def _bar(self, told: CallStory, leaders: list[Leader]) -> Bar:
         host, x = self._host(told), self._bar_x(told)
         top = self.y["c", told.n, 0]
-        bottom = self.y.get(("c", told.n, 1), self.bottom - _ROW)
-        most = max((self.levels[one.n] for one in self.calls if self._host(one) == host), default=0)
-        outer = self.x[host] + self._outwards(host) * (self.lane[host] + _BAR + _LEVEL * most + 10)
-        stands = self.label_y.get((("c", told.n, 0), "calls"), top)
+        ends = told.call.name == _ENDS
+        bottom = self.y.get(("c", told.n, 1), top if ends else self.bottom - _ROW)
+        outer = self.x[host] + self._outwards(host) * (self.lane[host] + _BAR + _LEVEL * self.most_levels[host] + 10)
+        stands = self.words_y.get((("c", told.n, 0), self._calls_column(host)), top)
         if stands - top > 1:
             leaders.append(Leader(x1=x, y1=top, x2=outer, y2=stands))
-        words = self.call_text[told.n]
-        label = Label(text=words, x=outer, y=stands + 5, size=WORDS, anchor="start" if host else "end")
-        returned = told.call.returned_ns is not None
-        return Bar(row=told.label, host=host, x=x, y1=top, y2=max(bottom, top + 8), returned=returned, label=label)
+        words, entry = self.call_text[told.n]
+        return Bar(
+            row=told.label,
+            host=host,
+            x=x,
+            y1=top,
+            y2=max(bottom, top + 8),
+            returned=ends or told.call.returned_ns is not None,
+            label=Label(text=words, x=outer, y=stands + 5, size=WORDS, anchor="start" if host else "end"),
+            entry=entry,
+        )
 
     def _ties(self) -> Iterator[Tie]:
         for told in self.calls:
@@ -333,35 +333,50 @@ class _Layout:
                     yield Tie(call=told.label, packet=f"p{n}", kind="waited", x1=self.x[host], y1=at, x2=x, y2=near)
 
     def _spans(self) -> Iterator[Span]:
-        for host in range(len(self.names)):
-            mine = [(key, state) for key, place, state in self.changes if place == host]
-            tops = [self.y[key] for key, _ in mine]
-            ends = [*tops[1:], self.bottom - _ROW] if tops else []
-            left = self.x[host] - self.lane[host] if host == 0 else self.x[host]
-            for (key, state), top, bottom in zip(mine, tops, ends, strict=True):
-                stands = self.label_y.get((key, "lane"), top)
+        for (host, number), (begins, wide) in self.lanes.items():
+            mine = [one for one in self.changes if (one.host, one.conversation) == (host, number)]
+            tops = [self.y[change.key] for change in mine]
+            left = self._lane_x(host, begins, wide)
+            for change, top, bottom in zip(mine, tops, [*tops[1:], self.bottom - _ROW], strict=True):
+                stands = self.words_y.get((change.key, f"lane {host} {number}"), top)
                 high = max(bottom - top, 2.0)
                 fits = self.axis != "true" or (stands == top and high >= _STATE * 1.2)
-                middle = left + self.lane[host] / 2
-                words = Label(text=state, x=middle, y=stands + _STATE, size=_STATE, anchor="middle")
-                label = words if fits else None
-                yield Span(state=state, host=host, x=left, y1=top, y2=top + high, width=self.lane[host], label=label)
+                words = Label(text=change.state, x=left + wide / 2, y=stands + _STATE, size=_STATE, anchor="middle")
+                yield Span(
+                    state=change.state,
+                    host=host,
+                    conversation=number,
+                    x=left,
+                    y1=top,
+                    y2=top + high,
+                    width=wide,
+                    label=words if fits else None,
+                )
+
+    def _lane_x(self, host: int, begins: float, wide: float) -> float:
+        """A lane's left edge."""
+        return self.x[host] - begins - wide if host == 0 else self.x[host] + begins
+
+    def _heads(self) -> Iterator[Label]:
+        for (host, number), (begins, wide) in self.lanes.items():
+            if len(self.conversations.all) > 1:
+                middle = self._lane_x(host, begins, wide) + wide / 2
+                yield Label(text=f"#{number}", x=middle, y=_TOP - 6, size=_STATE, anchor="middle")
 
     def _ticks(self) -> Iterator[Tick]:
         free = 0.0
-        begun = self.moments[0].at_ns if self.moments else 0
         for moment in self.moments:
             y = self.y[moment.key]
-            if moment.key[2] == 0 and y >= free and not any(fold.y1 - 8 < y < fold.y2 + 8 for fold in self.folds):
+            if moment.key[2] == 0 and y >= free:
                 free = y + SMALL * 1.3
-                words = duration(moment.at_ns - begun)
+                words = duration(moment.at_ns - self.begun_ns)
                 yield Tick(y=y, label=Label(text=words, x=_MARGIN + _TIMES - 12, y=y + 4, size=SMALL, anchor="end"))
 
     def _steps(self) -> Iterator[Step]:
         mine = {told.label for told in self.calls} | {f"p{packet.n}" for packet in self.packets}
         for row in rows(self.story):
             if row.label in mine:
-                yield Step(row=row.label, y=self.y[_key(row)], text=row.text, why=row.why)
+                yield Step(row=row.label, y=self.y[_key(row)], text=row.text, why=row.why, notes=row.notes)
 
 
 def _key(row: Row) -> Key:
@@ -370,28 +385,3 @@ def _key(row: Row) -> Key:
         return ("p", row.packet.n, 0)
     assert row.call is not None
     return ("c", row.call.n, int(row.at_ns != row.call.call.entered_ns))
-
-
-def _gap(took_ns: int) -> float:
-    """How far apart moments are that are so long apart: 10 points for 1 µs, 30 for 1 ms, 60 for a second."""
-    return 4 + 10 * math.log10(1 + took_ns / 1_000)
-
-
-def _source(packet: Packet) -> tuple[str, int]:
-    ip, transport = packet.facts.ip, packet.facts.transport
-    return (ip.source if ip else "", getattr(transport, "source_port", 0))
-
-
-def _destination(packet: Packet) -> tuple[str, int]:
-    ip, transport = packet.facts.ip, packet.facts.transport
-    return (ip.destination if ip else "", getattr(transport, "destination_port", 0))
-
-
-def _first_between(story: Story, packet: Packet) -> Packet:
-    """The first packet between the same two, either way."""
-    ends = {_source(packet), _destination(packet)}
-    return next(one for one in story.packets if {_source(one), _destination(one)} == ends)
-
-
-def _title(story: Story, names: Sequence[str]) -> str:
-    return f"{story.timeline.run.lab or 'capture'}: calls and packets of {' and '.join(names)}"

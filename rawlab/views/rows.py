@@ -35,6 +35,14 @@ class Row:
     "each host's state; one that this row says nothing of keeps its last"
     packet: Packet | None = None
     call: CallStory | None = None
+    last: bool = True
+    "False: a call's entry, which its return follows in a row of its own"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The lecturer's; of a call at its last row."""
+        told = self.packet if self.packet is not None else self.call.call if self.call is not None else None
+        return told.notes if told is not None and self.last else ()
 
 
 def rows(story: Story, *, endpoint_calls: bool = False) -> Iterator[Row]:
@@ -83,6 +91,7 @@ def _call_row(told: CallStory, at_ns: int, part: str, states: tuple[tuple[str, s
         why=told.why if part != "entry" else unreturned if call.returned_ns is None else "",
         states=states,
         call=told,
+        last=part != "entry" or call.returned_ns is None,
     )
 
 

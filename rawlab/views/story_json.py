@@ -1,11 +1,25 @@
 """The story as JSON: one contract for scripts, graders and tests. Fields may be added; none changes its meaning.
 
 Times are integer nanoseconds since the epoch; `n` counts from 1; what is absent is null, never missing.
+
+    rawlab, lab, kernel, stack   the version that recorded it, what was run, on which kernel, whose SCTP
+    hosts, losses                names and addresses; of each point of observation, frames captured and dropped
+    complete, damaged_at         whether the file ends in order; the octet at which it ceases to be whole
+    calls, endpoint_calls        n host pid fd call args result errno · entered_ns returned_ns · text (strace's words)
+                                 local peer state_after states states_after · sent, waited_for: packets' n
+                                 why inferred
+    packets                      n sent_ns arrived_ns lost from to source destination protocol flags chunks · seq, ack:
+                                 relative, seq_absolute, ack_absolute: as on the wire · length window · text (tcpdump's)
+                                 cause: kind (call, kernel, unknown), calls and packets (n), reason, confidence,
+                                 bytes [call, first, last + 1]
+                                 states · frames: the records' numbers, as Wireshark counts
+    notes                        on a call or packet: the lecturer's, a list
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 from rawlab.model.event import Value
@@ -17,9 +31,16 @@ from rawlab.wire import symbols
 from rawlab.wire.strace import format_call
 
 
-def render(story: Story) -> str:
-    """The whole story in ASCII: one JSON object, each call and each packet on a line of its own."""
-    parts = [f"{json.dumps(key)}: {_lines(part)}" for key, part in value(story).items()]
+def render(story: Story, *, shown: Collection[str] | None = None) -> str:
+    """The whole story in ASCII: one JSON object, each call and each packet on a line of its own.
+
+    `shown`: only the calls and packets of these rows ('c5', 'p7').
+    """
+    told = value(story)
+    if shown is not None:
+        for key, letter in (("calls", "c"), ("packets", "p"), ("endpoint_calls", "r")):
+            told[key] = [one for one in told[key] if f"{letter}{one['n']}" in shown]
+    parts = [f"{json.dumps(key)}: {_lines(part)}" for key, part in told.items()]
     return "{" + ",\n".join(parts) + "}"
 
 
@@ -73,6 +94,7 @@ def _call(told: CallStory) -> dict[str, Any]:
         "waited_for": list(told.waited_for),
         "why": told.why,
         "inferred": told.inferred,
+        "notes": list(call.notes),
     }
 
 
@@ -124,6 +146,7 @@ def packet_value(packet: Packet, story: Story) -> dict[str, Any]:
         },
         "states": {host: states.get(host) for host in hosts(story)},
         "frames": list(packet.frames),
+        "notes": list(packet.notes),
     }
 
 

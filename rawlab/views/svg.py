@@ -35,11 +35,13 @@ STATES = {
     "SHUTDOWN-ACK-SENT": _RED,
 }
 CLOSED = "#999999"
+GROUNDS = {"light": "#ffffff", "dark": "#121212"}
 _STYLE = """
  .ground { fill: #ffffff } text, .head { fill: #1b1b1b } .line { stroke: #1b1b1b; fill: none }
  text { font-family: "DejaVu Sans Mono", ui-monospace, Menlo, Consolas, monospace; white-space: pre }
- .title { font-weight: bold } .tick, .fold text { fill: #5c5c5c } .more { fill: #4a4a4a }
+ .title { font-weight: bold } .tick, .fold text { fill: #5c5c5c } .more, .note { fill: #4a4a4a }
  .life { stroke-width: 2.5 } .packet .line { stroke-width: 2 } .kernel .line { stroke-dasharray: 7 4 }
+ .packet .cross { stroke-dasharray: none }
  .bar { fill: #6b6b6b } .open { fill: none; stroke: #6b6b6b; stroke-width: 2; stroke-dasharray: 3 3 }
  .tie { stroke: #8a8a8a; stroke-width: 1.2; fill: none } .waited { stroke-dasharray: 2 3 }
  .leader { stroke: #8a8a8a; stroke-width: .8; fill: none } .fold path { stroke: #8a8a8a; fill: none }
@@ -48,7 +50,7 @@ _STYLE = """
 """
 _DARK = """
  .ground { fill: #121212 } text, .head { fill: #eeeeee } .line { stroke: #eeeeee }
- .tick, .fold text { fill: #a8a8a8 } .more { fill: #c0c0c0 }
+ .tick, .fold text { fill: #a8a8a8 } .more, .note { fill: #c0c0c0 }
  .bar { fill: #a0a0a0 } .open { stroke: #a0a0a0 } .wash { fill-opacity: .45 } .packet text { stroke: #121212 }
 """
 
@@ -64,7 +66,7 @@ def draw(ladder: Ladder, *, theme: str | None = None, whole: bool = True) -> str
     box = f'viewBox="0 0 {ladder.width:.0f} {ladder.height:.0f}"'
     return "\n".join(
         (
-            f'<svg xmlns="http://www.w3.org/2000/svg" {size} {box} role="img">',
+            f'<svg xmlns="http://www.w3.org/2000/svg" xml:space="preserve" {size} {box} role="img">',
             f"<title>{_text(ladder.title)}</title>",
             *([f"<style>{style(theme)}</style>"] if whole else []),
             '<defs><marker id="head" markerWidth="9" markerHeight="8" refX="9" refY="4" orient="auto">'
@@ -100,6 +102,12 @@ def _parts(ladder: Ladder) -> Iterator[str]:
         yield from _bar(bar)
     for arrow in ladder.arrows:
         yield from _arrow(arrow)
+    for label in ladder.heads:
+        yield _label(label, "head")
+    for label in ladder.notes:
+        yield _label(label, "note")
+    for label in ladder.sentence:
+        yield _label(label)
 
 
 def _text(text: str) -> str:
@@ -124,7 +132,8 @@ def _span(span: Span) -> Iterator[str]:
     high = span.y2 - span.y1
     place = f'x="{span.x:.1f}" y="{span.y1:.1f}" width="{span.width:.1f}" height="{high:.1f}"'
     edge = f'x="{span.x:.1f}" y="{span.y1:.1f}" width="{span.width:.1f}" height="2"'
-    yield f'<g class="state" data-state="{span.state}"><rect class="wash" {place} fill="{colour}"/>'
+    yield f'<g class="state" data-state="{_text(span.state)}" data-host="{span.host}">'
+    yield f'<rect class="wash" {place} fill="{colour}"/>'
     yield f'<rect {edge} fill="{colour}"/>'
     if span.label is not None:
         yield _label(span.label)
@@ -162,13 +171,13 @@ def _bar(bar: Bar) -> Iterator[str]:
 
 def _arrow(arrow: Arrow) -> Iterator[str]:
     """A packet, slanted from its departure to its arrival; a lost one breaks off in a cross."""
-    kind = "packet" if arrow.by_call else "packet kernel"
+    kind = "packet kernel" if arrow.by_kernel else "packet"
     ends = f"M{arrow.x1:.1f} {arrow.y1:.1f}L{arrow.x2:.1f} {arrow.y2:.1f}"
     yield f'<g class="{kind}" data-row="{arrow.row}">'
     if arrow.lost:
         x, y = arrow.x2, arrow.y2
         cross = f"M{x - 6:.1f} {y - 6:.1f}l12 12m0 -12l-12 12"
-        yield f'<path class="line" d="{ends}"/><path class="line" style="stroke-dasharray:none" d="{cross}"/>'
+        yield f'<path class="line" d="{ends}"/><path class="line cross" d="{cross}"/>'
     else:
         yield f'<path class="line" marker-end="url(#head)" d="{ends}"/>'
     for number, label in enumerate(arrow.labels):

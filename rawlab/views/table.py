@@ -7,7 +7,7 @@ coloured if asked: who called, and what did not arrive. No meaning is in colour 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tabulate import tabulate, tabulate_formats
@@ -15,6 +15,7 @@ from wcwidth import wcswidth
 
 from rawlab.model.story import CallStory, Story
 from rawlab.views import escape
+from rawlab.views.explanations import explanations
 from rawlab.views.rows import STRSIZE, Row, hosts, rows
 from rawlab.wire.strace import format_call
 
@@ -23,6 +24,7 @@ FORMATS: tuple[str, ...] = tuple(tabulate_formats)
 NARROW = 130
 _LEAST = 6
 _WORD = 12  # a word of so many letters is broken only where nothing else helps
+_INDENT = "      "  # of a note beneath a row
 _PADDING = 2  # tabulate keeps so many columns free behind a title
 _COLOURS = {"first": "\x1b[36m", "second": "\x1b[35m", "lost": "\x1b[31m"}
 _PLAIN = "\x1b[0m"
@@ -41,12 +43,17 @@ class Style:
     "rows at the most: of more, those in the middle are left out, and a row says how many"
     endpoint_calls: bool = False
     "with the calls that our own endpoint made on its raw socket"
+    shown: Collection[str] | None = None
+    "the rows ('c5', 'p7') that are wanted; None: all"
+    notes: bool = False
+    "with what each row means here, beneath it (`explanations`)"
 
 
 def timeline(story: Story, style: Style) -> str:
     """Number, time, the client's call, the packet, the server's call, both states, and why."""
     told = list(rows(story, endpoint_calls=style.endpoint_calls))
     start_ns = told[0].at_ns if told else 0
+    told = [row for row in told if style.shown is None or row.label in style.shown]
     names = hosts(story)
     left, right = names[0], names[-1] if len(names) > 1 else ""
     narrow = style.width is not None and style.width < NARROW
@@ -54,13 +61,22 @@ def timeline(story: Story, style: Style) -> str:
         header = ["#", "ms", f"{left} → wire ← {right}", "states", "why"]
     else:
         header = ["#", "ms", f"{left}'s call", "wire", f"{right}'s call", f"{left} is", f"{right} is", "why"]
-    body = []
+    body, beneath = [], []
+    explained = explanations(story) if style.notes else {}
     for row in told:
         milliseconds = f"{(row.at_ns - start_ns) / 1e6:.3f}"
         states = [dict(row.states).get(host, "") for host in (left, right)]
         cells = _narrow(row, names, states) if narrow else _wide(row, names, right, states)
         body.append([row.label, milliseconds, *cells, row.why])
-    return draw(header, body, style, [colour_of(row, left) for row in told])
+        beneath.append(tuple(beneath_row(row, explained)))
+    return draw(header, body, style, [colour_of(row, left) for row in told], beneath)
+
+
+def beneath_row(row: Row, explained: Mapping[str, str]) -> Iterator[str]:
+    """What stands beneath it: what it means here, and the lecturer's notes."""
+    if row.last and row.label in explained:
+        yield explained[row.label]
+    yield from (f"note: {' '.join(note.split())}" for note in row.notes)
 
 
 def colour_of(row: Row, left: str) -> str:
@@ -98,10 +114,11 @@ def calls(story: Story, style: Style) -> str:
     header = ["#", "host", "pid", "call", "ms", "sent", "octets", "because of", "state after", "why"]
     shown = (*story.calls, *(story.endpoint_calls if style.endpoint_calls else ()))
     body = [_call_cells(told, story) for told in shown]
+    beneath = [tuple(f"note: {' '.join(note.split())}" for note in told.call.notes) for told in shown]
     if style.width is not None and style.width < NARROW:
         header = ["#", "call", "ms", "sent", "because of", "why"]
         body = [[n, f"{host}: {text}", ms, sent, cause, why] for n, host, _, text, ms, sent, _, cause, _, why in body]
-    return draw(header, body, style)
+    return draw(header, body, style, beneath=beneath)
 
 
 def _call_cells(told: CallStory, story: Story) -> list[str]:
@@ -146,10 +163,21 @@ def labels(numbers: Sequence[int]) -> str:
 
 
 def draw(
-    header: Sequence[str], body: Sequence[Sequence[str]], style: Style, colours: Sequence[str] = ()
+    header: Sequence[str],
+    body: Sequence[Sequence[str]],
+    style: Style,
+    colours: Sequence[str] = (),
+    beneath: Sequence[Sequence[str]] = (),
 ) -> str:
-    """The table, folded to the style's width, each cell harmless where it goes; `colours`: one a line, '' for none."""
-    body, colours = shortened(body, colours, style.most)
+    """The table, folded to the style's width, each cell harmless where it goes.
+
+    `colours`: one a line, '' for none. `beneath`: notes on each line; across the whole width where the format is
+    'simple', else in a column of their own.
+    """
+    across = style.format == "simple"
+    if any(beneath) and not across:
+        header, body = [*header, "notes"], [[*line, "; ".join(n)] for line, n in zip(body, beneath, strict=True)]
+    body, colours, beneath = shortened(body, colours, style.most, beneath)
     harmless = escape.for_format(style.format)
     cells = [[harmless(cell) for cell in line] for line in body]
     titles = [harmless(title) for title in header]
@@ -160,18 +188,47 @@ def draw(
         titles = [fold(title, width - _PADDING) for title, width in zip(titles, widths, strict=True)]
     if style.colour and colours:
         cells = [[_paint(cell, colour) for cell in line] for line, colour in zip(cells, colours, strict=True)]
-    return tabulate(cells, titles, tablefmt=style.format, disable_numparse=True)
+    drawn = tabulate(cells, titles, tablefmt=style.format, disable_numparse=True)
+    if not (any(beneath) and across):
+        return drawn
+    return "\n".join(_interleaved(drawn.split("\n"), titles, cells, beneath, style))
+
+
+def _interleaved(
+    drawn: Sequence[str],
+    titles: Sequence[str],
+    cells: Sequence[Sequence[str]],
+    beneath: Sequence[Sequence[str]],
+    style: Style,
+) -> Iterator[str]:
+    """The lines of a simple table, each row's notes beneath it."""
+    at = _high(titles) + 1
+    width = style.width or max(map(len, drawn))
+    yield from drawn[:at]
+    for line, notes in zip(cells, beneath, strict=True):
+        yield from drawn[at : at + _high(line)]
+        at += _high(line)
+        for note in notes:
+            yield from (f"{_INDENT}{part}" for part in fold(escape.terminal(note), width - len(_INDENT)).split("\n"))
+
+
+def _high(cells: Sequence[str]) -> int:
+    return max(cell.count("\n") for cell in cells) + 1
 
 
 def shortened(
-    body: Sequence[Sequence[str]], colours: Sequence[str], most: int | None
-) -> tuple[Sequence[Sequence[str]], Sequence[str]]:
-    """The lines and their colours, the middle of too many replaced by a line that says so."""
+    body: Sequence[Sequence[str]], colours: Sequence[str], most: int | None, beneath: Sequence[Sequence[str]] = ()
+) -> tuple[Sequence[Sequence[str]], Sequence[str], Sequence[Sequence[str]]]:
+    """The lines, their colours and notes, the middle of too many replaced by a line that says so."""
     if most is None or len(body) <= most:
-        return body, colours
+        return body, colours, beneath
     head, tail = most // 2, len(body) - most // 2
     gap = ["…", "", f"{tail - head} rows left out; --full shows them", *[""] * (len(body[0]) - 3)]
-    return [*body[:head], gap, *body[tail:]], [*colours[:head], "", *colours[tail:]] if colours else colours
+    return (
+        [*body[:head], gap, *body[tail:]],
+        [*colours[:head], "", *colours[tail:]] if colours else colours,
+        [*beneath[:head], (), *beneath[tail:]] if beneath else beneath,
+    )
 
 
 def _paint(cell: str, colour: str) -> str:

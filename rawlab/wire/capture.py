@@ -109,9 +109,9 @@ def _packet_record(frame: Frame) -> PacketRecord:
     )
 
 
-def read(data: bytes) -> Timeline | None:
+def read(data: bytes | memoryview) -> Timeline | None:
     """The timeline that the file holds, as far as it is whole; None if it is neither pcapng nor pcap."""
-    if data[:4] == b"\x0a\x0d\x0d\x0a":
+    if bytes(data[:4]) == b"\x0a\x0d\x0d\x0a":
         return _Reader().read(data)
     if (found := pcap.read(data)) is not None:
         reader = _Reader()
@@ -138,7 +138,7 @@ class _Reader:
         self.frames: list[Frame] = []
         self.records = 0  # as Wireshark counts: packets and journal entries
 
-    def read(self, data: bytes) -> Timeline:
+    def read(self, data: bytes | memoryview) -> Timeline:
         return self.take_all(pcapng.blocks(data), self.block)
 
     def take_all(self, parts: Iterator[Part], take: Callable[[Part], None]) -> Timeline:
@@ -204,12 +204,15 @@ class _Reader:
     def journal(self, block: pcapng.Block) -> None:
         self.records += 1
         try:
-            fields = journal.parse(bytes(block.body))
+            fields = journal.parse(entry := bytes(block.body))
             if (text := fields.get("RAWLAB_CALL")) is None:
                 return
             record: dict[str, Any] = json.loads(text)
+            call, id = journal.from_record(record, fields.get("RAWLAB_DATA", b"")), str(record["id"])
+            notes = journal.notes_of(entry) if journal.NOTE in fields else ()
             # A return, which knows all, takes the place of its entry.
-            self.calls[str(record["id"])] = journal.from_record(record, fields.get("RAWLAB_DATA", b""))
+            before = self.calls[id].notes if id in self.calls else ()
+            self.calls[id] = replace(call, notes=before + notes) if before or notes else call
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise Damage(block.offset, f"a recorded call expected: {str(error)[:200]}") from error
 

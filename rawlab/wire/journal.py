@@ -8,6 +8,7 @@ in which call a process was. Stock Wireshark shows each as a row (its MESSAGE), 
     _PID=3  _COMM=client  _HOSTNAME=client  ERRNO=111
     RAWLAB_CALL={"id":…,"name":"connect",…}    the exact typed record
     RAWLAB_DATA                                the bytes moved, as a binary field: length, bytes
+    RAWLAB_NOTE=see RFC 9293                   a lecturer's note on the call, as often as there are notes
 
 `RAWLAB_CALL` is JSON: ints and null are themselves, a symbol is a string, an address {"endpoint": "10.0.0.2:7"},
 bytes {"bytes": [first, last + 1]} of RAWLAB_DATA, several values a list. A call that our own endpoint made says
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from rawlab.model.address import Endpoint
@@ -43,12 +44,18 @@ _PLAIN = (
 _TEXTS = ("host", "name", "errno", "state")
 _NEEDED = ("host", "pid", "name", "entered_ns")
 _ENDPOINTS = ("local", "peer")
+NOTE = "RAWLAB_NOTE"
 
 
 def export(fields: Mapping[str, str | bytes]) -> bytes:
     """One entry in the Journal Export Format: text fields as KEY=value, bytes as length-prefixed binary."""
+    return export_all(fields.items())
+
+
+def export_all(fields: Iterable[tuple[str, str | bytes]]) -> bytes:
+    """The same of fields of which several may have one key."""
     parts = []
-    for key, value in fields.items():
+    for key, value in fields:
         if isinstance(value, bytes) or "\n" in value:
             raw = value if isinstance(value, bytes) else value.encode()
             parts.append(b"%s\n%s%s\n" % (key.encode(), _LENGTH.pack(len(raw)), raw))
@@ -58,11 +65,26 @@ def export(fields: Mapping[str, str | bytes]) -> bytes:
 
 
 def parse(entry: bytes) -> dict[str, bytes]:
-    """The fields of one entry. Raises ValueError where it breaks the format."""
-    fields: dict[str, bytes] = {}
+    """The fields of one entry; of several with one key the last. Raises ValueError where it breaks the format."""
+    return {key: value for key, value, _ in _fields(entry)}
+
+
+def notes_of(entry: bytes) -> tuple[str, ...]:
+    """An entry's notes. Raises ValueError."""
+    return tuple(value.decode("utf-8", "replace") for key, value, _ in _fields(entry) if key == NOTE)
+
+
+def with_notes(entry: bytes, notes: Iterable[str]) -> bytes:
+    """The entry with these notes in place of those that it has, all else octet for octet. Raises ValueError."""
+    others = [entry[first:end] for key, _, (first, end) in _fields(entry) if key != NOTE]
+    return b"".join(others) + export_all((NOTE, note) for note in notes)
+
+
+def _fields(entry: bytes) -> Iterator[tuple[str, bytes, tuple[int, int]]]:
+    """(key, value, where it stands) of each field. Raises ValueError."""
     at = 0
     while at < len(entry) and entry[at] not in b"\n\0":  # an empty line or the block's padding ends the entry
-        newline = entry.find(b"\n", at)
+        first, newline = at, entry.find(b"\n", at)
         if newline < 0:
             raise ValueError(f"journal entry: line at octet {at}: newline expected, none came")
         key, equals, value = entry[at:newline].partition(b"=")
@@ -77,8 +99,7 @@ def parse(entry: bytes) -> dict[str, bytes]:
                     f"journal entry: field {key!r}: {length} octets expected, {len(entry) - at} there"
                 )
             value, at = entry[at : at + length], at + length + 1
-        fields[key.decode("ascii", "replace")] = value
-    return fields
+        yield key.decode("ascii", "replace"), value, (first, at)
 
 
 def entry_of(call: Call, id: str, *, at_return: bool) -> bytes:
@@ -100,7 +121,8 @@ def entry_of(call: Call, id: str, *, at_return: bool) -> bytes:
     )
     if data:
         fields["RAWLAB_DATA"] = data
-    return export(fields)
+    notes = call.notes if at_return or call.returned_ns is None else ()
+    return export_all([*fields.items(), *((NOTE, note) for note in notes)])
 
 
 def to_record(call: Call, id: str) -> tuple[dict[str, Any], bytes]:

@@ -90,18 +90,19 @@ class Damage(Exception):
 # ---------------------------------------------------------------------------------------------- writing
 
 
-def block(type: int, body: bytes) -> bytes:
-    """A block of the given body, padded."""
+def block(type: int, body: bytes, order: str = "=") -> bytes:
+    """A block of the given body, padded; `order`: its section's byte order."""
     total = 12 + len(body) + -len(body) % 4
-    return struct.pack("=II", type, total) + body + bytes(-len(body) % 4) + struct.pack("=I", total)
+    head, tail = struct.pack(order + "II", type, total), struct.pack(order + "I", total)
+    return head + body + bytes(-len(body) % 4) + tail
 
 
-def options(items: Options) -> bytes:
+def options(items: Options, order: str = "=") -> bytes:
     """Options and their end; no octet at all for none."""
     packed = b"".join(
-        struct.pack("=HH", code, len(value)) + value + bytes(-len(value) % 4) for code, value in items
+        struct.pack(order + "HH", code, len(value)) + value + bytes(-len(value) % 4) for code, value in items
     )
-    return packed + struct.pack("=HH", END, 0) if items else b""
+    return packed + struct.pack(order + "HH", END, 0) if items else b""
 
 
 def section_header(items: Options = ()) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rawlab.attribution import tell
-from rawlab.model.story import Story
+from rawlab.model.story import Cause, Story
 from rawlab.wire.decode import decode
 from tests.attribution.ladder import read
 from tests.attribution.ladders import OPEN
@@ -43,6 +43,35 @@ HOSTILE = (
 def echo() -> Story:
     """A short echo: a handshake, data both ways, a lost acknowledgment, a close, a read that never returned."""
     return tell(read(ECHO), decode)
+
+
+def anyones() -> Story:
+    """The same as anyone's pcap has it: seen at one point, no hosts, no calls."""
+    timeline = read(ECHO)
+    point = replace(timeline.points[0], name="eth0", host=None, captured=None, dropped=None)
+    frames = tuple(replace(frame, outgoing=None) for frame in timeline.frames if frame.point == 0)
+    return tell(replace(timeline, hosts=(), points=(point,), calls=(), frames=frames), decode)
+
+
+def routed() -> Story:
+    """The same with a router between the two: each packet goes by two wires."""
+    story = echo()
+    client, server = story.timeline.hosts
+    router = replace(client, name="router", addresses=())
+    packets = []
+    for packet in story.packets:
+        here, there = (packet.at_ns, packet.at_ns + 5_000)
+        first = replace(packet, receiver="router", sent_ns=here, arrived_ns=there, lost=False)
+        second = replace(packet, sender="router", sent_ns=there + 1_000, arrived_ns=there + 6_000, cause=_FORWARDED)
+        packets += [first, second]
+    packets.sort(key=lambda packet: packet.at_ns)
+    numbered = tuple(replace(packet, n=n) for n, packet in enumerate(packets, 1))
+    calls = tuple(replace(told, sent=(), waited_for=()) for told in story.calls)
+    timeline = replace(story.timeline, hosts=(client, router, server))
+    return replace(story, timeline=timeline, packets=numbered, calls=calls, transitions=())
+
+
+_FORWARDED = Cause(kind="kernel", reason="the router forwards it", confidence="exact")
 
 
 def hostile(word: str) -> Story:

@@ -41,6 +41,7 @@ CONTRACT: dict[str, Type] = {
             "waited_for": [int],
             "why": str,
             "inferred": bool,
+            "notes": [str],
         }
     ],
     "packets": [
@@ -72,6 +73,7 @@ CONTRACT: dict[str, Type] = {
             },
             "states": dict,
             "frames": [int],
+            "notes": [str],
         }
     ],
 }

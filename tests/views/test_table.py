@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from wcwidth import wcswidth
 
 from rawlab.views import render
+from rawlab.views.explanations import explanations
 from rawlab.views.table import FORMATS, Style, draw, fit, fold, labels, octets_sent
+from tests.views.noted import noted
 from tests.views.stories import HOSTILE, echo, hostile
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -154,3 +156,53 @@ def test_columns_are_fitted_into_the_room(lines: list[list[str]], room: int) -> 
     assert sum(widths) <= room or widths == least
     if sum(wanted) <= room:
         assert widths == wanted
+
+
+@pytest.mark.parametrize("width", [70, 100, 160, None])
+def test_notes_stand_beneath_their_row_across_the_table(width: int | None) -> None:
+    """The lecturer's always; without them, the table is as ever."""
+    drawn = render(noted("the first of three steps", "no packet"), tables="timeline", style=Style(width=width))
+    lines = drawn.split("\n")
+    beneath = [line for line in lines if line.startswith("      note: ")]
+    assert beneath == ["      note: no packet", "      note: the first of three steps"]
+    at = lines.index(beneath[1])
+    row = next(line for line in reversed(lines[:at]) if line[:1].strip())
+    assert row.startswith("p1 ")
+    assert [line for line in lines if line not in beneath] == render(
+        echo(), tables="timeline", style=Style(width=width)
+    ).split("\n")
+
+
+@pytest.mark.parametrize("width", [60, 100, 160])
+def test_what_rows_mean_is_folded_to_the_terminal(width: int) -> None:
+    """With --notes, beneath each row that has a meaning; a call's at its return."""
+    drawn = render(echo(), tables="timeline", style=Style(width=width, notes=True))
+    means = explanations(echo())
+    for said in means.values():
+        words = said.split()
+        assert " ".join(words[:3]) in drawn
+    assert all(wcswidth(line) <= width for line in drawn.split("\n") if line.startswith("      "))
+    assert render(echo(), tables="timeline", style=Style(width=width)) != drawn
+
+
+@pytest.mark.parametrize("format", ["github", "html", "tsv", "latex"])
+def test_in_other_formats_notes_are_a_column(format: str) -> None:
+    """And there is none where there are no notes."""
+    assert "notes" in render(noted("x", "y"), format=format)
+    assert "notes" not in render(echo(), format=format)
+
+
+def test_of_a_table_cut_in_its_middle_the_notes_go_with_their_rows() -> None:
+    """The line that says so has none."""
+    style = Style(most=4, notes=True)
+    drawn = render(echo(), tables="timeline", style=style)
+    assert "rows left out" in drawn
+    assert drawn.count("RFC 9293 section 3.4.1") == 0
+
+
+@pytest.mark.parametrize("word", HOSTILE)
+def test_a_hostile_note_is_inert(word: str) -> None:
+    """In a terminal no control character is left, in HTML no tag."""
+    plain = render(noted(word, word), style=Style(width=120))
+    assert not {"\x1b", "\x9b", "\r", "\u202e", "\u2066", "\x7f"} & set(plain)
+    assert "<script" not in render(noted(word, word), format="html")

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from rawlab.model.address import Endpoint
 from rawlab.model.event import Call
-from rawlab.wire.journal import entry_of, export, from_record, parse, to_record
-from tests.wire.values import calls
+from rawlab.wire.journal import entry_of, export, from_record, notes_of, parse, to_record, with_notes
+from tests.wire.values import NOTES, calls
 
 WRITE = Call(
     host="client",
@@ -36,13 +36,30 @@ WRITE = Call(
 def read_back(entry: bytes) -> Call:
     """The call in an entry."""
     fields = parse(entry)
-    return from_record(json.loads(fields["RAWLAB_CALL"]), fields.get("RAWLAB_DATA", b""))
+    call = from_record(json.loads(fields["RAWLAB_CALL"]), fields.get("RAWLAB_DATA", b""))
+    return replace(call, notes=notes_of(entry))
 
 
 @given(calls(), st.booleans())
 def test_any_call_comes_back_as_it_was(call: Call, at_return: bool) -> None:
-    """Every field and every argument, typed; from its entry record as from its return."""
-    assert read_back(entry_of(call, "11.1", at_return=at_return)) == call
+    """Every field and every argument, typed; from its entry record as from its return, which has the notes."""
+    there = at_return or call.returned_ns is None
+    assert read_back(entry_of(call, "11.1", at_return=at_return)) == (call if there else replace(call, notes=()))
+
+
+@given(calls(), st.lists(NOTES, max_size=3), st.booleans())
+def test_other_notes_take_the_place_of_an_entry_s_own(call: Call, notes: list[str], at_return: bool) -> None:
+    """All else stays, octet for octet."""
+    entry = entry_of(call, "1", at_return=at_return)
+    noted = with_notes(entry, notes)
+    assert notes_of(noted) == tuple(notes)
+    assert with_notes(noted, notes_of(entry)) == entry
+
+
+def test_a_note_is_a_field_that_systemd_knows_to_read() -> None:
+    """Text as KEY=value, with its length where it has lines; one field a note."""
+    entry = entry_of(replace(WRITE, notes=("one", "two\nlines")), "1", at_return=True)
+    assert entry.endswith(b"RAWLAB_NOTE=one\nRAWLAB_NOTE\n\x09\0\0\0\0\0\0\0two\nlines\n")
 
 
 @given(calls())
@@ -50,7 +67,7 @@ def test_a_record_is_json_and_its_octets(call: Call) -> None:
     """The record survives JSON, and refers to every octet once, in order."""
     record, data = to_record(call, "11.1")
     assert record["id"] == "11.1"
-    assert from_record(json.loads(json.dumps(record)), data) == call
+    assert from_record(json.loads(json.dumps(record)), data) == replace(call, notes=())
 
 
 @given(calls(), st.binary(max_size=3))

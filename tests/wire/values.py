@@ -24,6 +24,7 @@ VALUES: st.SearchStrategy[Value] = st.recursive(
 )
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1, max_size=8)
 ERRORS = st.sampled_from([*ERRNOS, "EWHATEVER"])
+NOTES = st.text(st.characters(codec="utf-8"), max_size=10)
 TIMES = st.integers(NS, NS + 10**12)
 
 
@@ -50,4 +51,5 @@ def calls(draw: st.DrawFn, hosts: tuple[str, ...] = ("client", "server")) -> Cal
         state=draw(st.none() | st.sampled_from(["ESTABLISHED", "TIME-WAIT"])),
         state_ns=draw(optional),
         endpoint=draw(st.booleans()),
+        notes=draw(st.lists(NOTES, max_size=2).map(tuple)),
     )

@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rawlab import __version__, crafting
+from rawlab import __version__
+from rawlab.commands import crafting
 from rawlab.errors import LabError, OutputError, UsageError
 from rawlab.model.craft import Crafted, Ends
 from rawlab.model.flood import MARK, MOST_PACKETS, MOST_SECONDS, SHOWN, Flood

@@ -67,7 +67,7 @@ def watch(
         watches[0].end(story)
         print(f"\n{summary(story)}")
 
-    return perform(run, arguments, show=show)
+    return perform(run, arguments, shown=show)
 
 
 class Watch:

@@ -1,0 +1,100 @@
+"""What is printed of a story: its tables, its ladder in characters, at once or row by row."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from rawlab.errors import UsageError
+
+TYPE_CHECKING = False  # as typing's, whose import alone takes as long as the rest
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from rawlab.api import Story
+    from rawlab.views.table import Style
+
+_MOST_ROWS = 1000  # on a terminal, unless --full
+_COLUMNS = 120  # of a ladder that goes to no terminal
+
+
+def show(story: Story, arguments: argparse.Namespace) -> None:
+    """Prints the story as asked."""
+    from rawlab.views import render
+    from rawlab.views.summary import summary
+
+    if arguments.ladder:
+        sys.stdout.writelines(_ladder(story, arguments))
+    else:
+        print(render(story, format=arguments.format, tables=arguments.table, style=_style(arguments)))
+    if arguments.format == "simple":
+        print(f"\n{summary(story)}")
+
+
+def _style(arguments: argparse.Namespace) -> Style:
+    """How its tables are drawn."""
+    from rawlab.views.table import Style
+
+    terminal = sys.stdout.isatty() and arguments.format == "simple"
+    width = arguments.width or (os.get_terminal_size().columns if terminal else None)
+    colour = terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    folded = width if arguments.format == "simple" else None
+    most = _MOST_ROWS if terminal and not arguments.full else None
+    return Style(
+        format=arguments.format,
+        width=folded,
+        colour=colour,
+        most=most,
+        endpoint_calls=arguments.endpoint_calls,
+        notes=arguments.notes,
+    )
+
+
+def show_live(story: Story, arguments: argparse.Namespace) -> None:
+    """Prints the timeline, or the ladder, row by row."""
+    from dataclasses import replace
+
+    from rawlab.commands import pacing
+    from rawlab.views.rows import rows
+    from rawlab.views.summary import summary
+    from rawlab.views.table import timeline
+
+    style = replace(_style(arguments), most=None)
+    at_ns = [row.at_ns for row in rows(story, endpoint_calls=style.endpoint_calls and not arguments.ladder)]
+    table = _ladder(story, arguments) if arguments.ladder else timeline(story, style)
+    if pacing.show(table, at_ns, arguments):
+        print(f"\n{summary(story)}")
+
+
+def _ladder(story: Story, arguments: argparse.Namespace) -> Sequence[str]:
+    """The ladder in characters, as wide as asked, else as the terminal: its head, then each row."""
+    from rawlab.views import unicode_ladder
+
+    terminal = sys.stdout.isatty()
+    blocks = unicode_ladder.blocks(
+        story, width=arguments.width or (os.get_terminal_size().columns if terminal else _COLUMNS)
+    )
+    if terminal and len(blocks) > _MOST_ROWS and not arguments.full and not arguments.live:
+        left_out = len(blocks) - _MOST_ROWS
+        return [*blocks[:_MOST_ROWS], f"… {left_out} rows left out; --full shows them\n"]
+    return blocks
+
+
+def check_format(arguments: argparse.Namespace) -> None:
+    from rawlab.views import FORMATS
+
+    if arguments.ladder and arguments.format != "simple":
+        raise UsageError(f"--ladder: is no table; leave --format {arguments.format} out, or use rawlab annotate")
+    if arguments.format == "help":
+        print("\n".join(FORMATS))
+        raise SystemExit(0)
+    if arguments.format not in FORMATS:
+        raise UsageError(f"--format {arguments.format}: no such format{nearest(arguments.format, FORMATS)}")
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(word, known, 3, 0.4)
+    return f"; nearest: {', '.join(near)}" if near else f"; there are: {', '.join(known)}"
