@@ -76,7 +76,7 @@ def load(path: str | os.PathLike[str]) -> Story:
 def capture(
     lab: str,
     *,
-    messages: Sequence[bytes] = (b"hello",),
+    messages: Sequence[bytes] = (),
     port: int | None = None,
     clients: int = 1,
     ipv6: bool = False,
@@ -88,6 +88,7 @@ def capture(
 ) -> Story:
     """Runs a lab and tells its story; with `output`, the capture is kept in that (new) file.
 
+    `messages`: none: hello, where the lab sends what it is given.
     `stack`: whose SCTP, 'kernel' or 'user' (rawlab's own); the kernel's if it has one.
     Needs what `rawlab doctor` tries. Raises UsageError, PermissionMissing, LabError, OutputError.
     """

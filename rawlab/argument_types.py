@@ -10,11 +10,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def number(low: int, high: int) -> Callable[[str], int]:
-    """A whole number within these bounds."""
+def number(low: int, high: int, bounds: str = "") -> Callable[[str], int]:
+    """A whole number within these bounds; `bounds`: how an error tells them, if not by themselves."""
     def read(text: str) -> int:
         if not text.isdecimal() or not low <= int(text) <= high:
-            raise argparse.ArgumentTypeError(f"a number from {low} to {high} expected, {text!r} came")
+            told = bounds or f"from {low} to {high}"
+            raise argparse.ArgumentTypeError(f"a number {told} expected, {text!r} came")
         return int(text)
 
     return read

@@ -10,6 +10,7 @@ from rawlab.errors import UsageError
 
 TYPE_CHECKING = False  # as typing's, whose import alone takes as long as the rest
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any, NoReturn
 
 _EPILOG = """\
@@ -57,6 +58,18 @@ def parser() -> argparse.ArgumentParser:
     for add in (*of_runs, *of_captures, _add_explain, _add_doctor, _add_completion):
         add(commands)
     return whole
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command's words, understood. Raises SystemExit for --help, and for what is not understood."""
+    whole = parser()
+    arguments, unknown = whole.parse_known_args(argv)
+    if unknown:
+        whole.prog = f"rawlab {arguments.command}"
+        known = arguments.command == "craft" and {"--ipv6", "--ipv4", "-6", "-4"} & {*unknown}
+        hint = ": a packet's own description says which it is, as IPv6()/UDP()" if known else ""
+        whole.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+    return arguments
 
 
 def _add_list(commands: Any) -> None:
@@ -110,13 +123,8 @@ def _add_capture(commands: Any) -> None:
         help="a message of that many octets; may be given several times",
     )
     group.add_argument("--port", type=number(1, 65_535), metavar="N", help="the server's port (default: the lab's)")
-    group.add_argument(
-        "--clients",
-        type=number(1, 10_000),
-        default=1,
-        metavar="N",
-        help="so many, one after the other (default: 1)",
-    )
+    clients = "so many, one after the other (default: 1)"
+    group.add_argument("--clients", type=number(1, 10_000), default=1, metavar="N", help=clients)
     group.add_argument("--ipv6", action="store_true", help="over IPv6")
     group.add_argument(
         "--lo",
@@ -199,13 +207,11 @@ def _add_craft(commands: Any) -> None:
     group.add_argument("--against", metavar="LAB", help="run that lab's server at the other end (default: none)")
     group.add_argument(
         "--count",
-        type=number(1, 100_000_000),
+        type=number(1, 100_000_000, "from 1 to 10000 (with --flood, to 100000000)"),
         metavar="N",
         help="all of it N times, 10000 at most (default: 1); with --flood: that many packets",
     )
-    group.add_argument(
-        "--rate", type=number(1, 1_000), metavar="PPS", help="packets a second (default: 100)"
-    )
+    group.add_argument("--rate", type=number(1, 1_000), metavar="PPS", help="packets a second (default: 100)")
     group.add_argument(
         "--wait",
         type=seconds,
@@ -213,7 +219,8 @@ def _add_craft(commands: Any) -> None:
         metavar="SECONDS",
         help="no answer is waited for any more when so long none came (default: 0.3)",
     )
-    group.add_argument("--flood", action="store_true", help="as fast as it goes, inside the lab; a report is shown")
+    flood = "as fast as it goes, inside the lab; a report, and the first and last 50 packets, are shown; these are kept"
+    group.add_argument("--flood", action="store_true", help=f"{flood}; with -o all are, none is shown")
     group.add_argument("--seconds", type=seconds, metavar="S", help="with --flood: for so long (default: 1)")
     group.add_argument(
         "--vary",

@@ -14,7 +14,8 @@ import signal
 import sys
 
 from rawlab import __version__
-from rawlab.arguments import parser
+from rawlab.arguments import parse, parser
+from rawlab.commands import streams
 from rawlab.commands.showing import check_format, nearest, show, show_live
 from rawlab.errors import Damaged, FormatError, LabError, OutputError, RawlabError, UsageError
 
@@ -28,53 +29,43 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; its exit code."""
-    _fill_standard_streams()
+    """Runs the command; its exit code. Raises SystemExit for --help and the words that argparse refuses."""
+    streams.fill()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # the launcher ignores it while Python starts
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - `>&-`: for the process's life
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="replace")  # a terminal that has no arrows shows a question mark
     gc.disable()  # a story is large, lives as long as the process, and holds no cycles
-    arguments = parser().parse_args(argv)
     try:
+        return streams.printed(_obey(argv))
+    except SystemExit as end:
+        raise SystemExit(streams.printed(end.code if isinstance(end.code, int) else 0)) from None
+
+
+def _obey(argv: Sequence[str] | None) -> int:
+    """The exit code; every error is told."""
+    try:
+        arguments = parse(argv)
         code = _COMMANDS[arguments.command](arguments)
         sys.stdout.flush()
         return code
     except RawlabError as error:
-        return _complain(error, error.exit_code)
+        return streams.complain(error, error.exit_code)
     except BrokenPipeError:  # `| head`: the reader has what it wanted
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        streams.print_no_more(sys.stdout)
         return 0
     except KeyboardInterrupt:
         return 130
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else "standard output: " if error.errno == errno.ENOSPC else ""
-        return _complain(f"{where}{error.strerror or error}", OutputError.exit_code)
+        if error.filename is None and error.errno == errno.ENOSPC:
+            return streams.not_printed(error, 0)
+        where = f"{error.filename}: " if error.filename else ""
+        return streams.complain(f"{where}{error.strerror or error}", OutputError.exit_code)
     except Exception as error:
         if os.environ.get("RAWLAB_DEBUG"):
             raise
-        return _complain(f"a fault of rawlab's own: {error!r}; RAWLAB_DEBUG=1 shows where, please report it", 1)
-
-
-def _fill_standard_streams() -> None:
-    """Where one of them is closed (`>&-`), the next file would take its number, and be printed into."""
-    while (number := os.open(os.devnull, os.O_RDWR)) < 3:
-        pass
-    os.close(number)
-    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
-        if getattr(sys, name) is None:
-            setattr(sys, name, os.fdopen(number, mode))
-
-
-def _complain(what: object, code: int) -> int:
-    import contextlib
-
-    from rawlab.views.escape import terminal
-
-    with contextlib.suppress(OSError):  # nobody is there to be told
-        print(f"rawlab: {terminal(str(what))}", file=sys.stderr)
-    return code
+        return streams.complain(f"a fault of rawlab's own: {error!r}; RAWLAB_DEBUG=1 shows where, please report it", 1)
 
 
 # ------------------------------------------------------------------------------------------------ list
@@ -99,7 +90,7 @@ def _request(arguments: argparse.Namespace) -> Request:
         raise UsageError(f"{arguments.lab}: no such lab{nearest(arguments.lab, labs.NAMES)}")
     return Request(
         lab=arguments.lab,
-        messages=tuple(arguments.messages or (b"hello",)),
+        messages=tuple(arguments.messages or ()),
         port=arguments.port,
         clients=arguments.clients,
         ipv6=arguments.ipv6,
@@ -131,6 +122,10 @@ def _capture_all(arguments: argparse.Namespace) -> int:
         raise UsageError(f"{folder}: is no folder; --all wants an existing one, named by -o")
     if arguments.lo:
         raise UsageError("--all runs on the private hosts: leave --lo out")
+    own = (("message", arguments.messages), ("clients", arguments.clients != 1), ("port", arguments.port))
+    for name, given in own:
+        if given:
+            raise UsageError(f"--all runs each lab as it stands: leave --{name} out")
     options = [option for option in ("force", "ipv6") if getattr(arguments, option)]
     chosen = [lab for lab in map(labs.lab, labs.NAMES) if lab.ipv6 or not arguments.ipv6]
     worst = 0
@@ -148,8 +143,7 @@ def _capture_all(arguments: argparse.Namespace) -> int:
 
 
 def _capture_one(arguments: argparse.Namespace) -> int:
-    from rawlab.commands import watching
-    from rawlab.live import privilege
+    from rawlab.commands import rights, watching
     from rawlab.live.session import Session
 
     session = Session()  # gets ready while we do, and holds what privilege we have; we give up ours
@@ -159,7 +153,7 @@ def _capture_one(arguments: argparse.Namespace) -> int:
         check_format(arguments)
         if arguments.output == "-" and sys.stdout.isatty():
             raise UsageError("-o -: a capture is no text for a terminal; send it to a file or a pipe")
-        privilege.drop("." if arguments.output in (None, "-") else os.path.dirname(arguments.output) or ".")
+        rights.give_up("." if arguments.output in (None, "-") else os.path.dirname(arguments.output) or ".")
 
         def say(what: str) -> None:
             print(f"rawlab: {what}", file=sys.stderr)
@@ -236,12 +230,12 @@ def _verdict(story: Story, outcome: Outcome, name: str, arguments: argparse.Name
 
     dropped = sum(point.dropped or 0 for point in story.timeline.points)
     if dropped:
-        _complain(f"{name}: {dropped} frames were dropped: the capture could not keep up", 0)
+        streams.complain(f"{name}: {dropped} frames were dropped: the capture could not keep up", 0)
     if outcome.error:
         saved = f"{count(len(story.frames), 'frame')} and {count(len(story.calls), 'call')} are saved"
         raise OutputError(f"{name}: {outcome.error}: {saved}, what came after is lost; free some space, or use -o")
     if outcome.signal:
-        return _complain(
+        return streams.complain(
             f"{arguments.lab} was {outcome.stopped}; all that was sent until then is captured",
             128 + outcome.signal,
         )
@@ -263,7 +257,12 @@ def _replay(arguments: argparse.Namespace) -> int:
     pacing.check(arguments)
     data = _read_input(arguments.file)
     captured = store.parse(data, arguments.file)
-    if captured.run.lab == "sniff" and arguments.format == "simple" and not arguments.ladder:
+    sniffed = captured.run.lab == "sniff"
+    if sniffed and (arguments.table == "calls" or arguments.endpoint_calls):
+        raise UsageError(f"{arguments.file}: sniff made it: it holds packets and no calls; leave --table calls out")
+    if sniffed and arguments.format == "simple" and not (
+        arguments.ladder or arguments.notes or pacing.is_paced(arguments)
+    ):
         from rawlab.commands import sniffing
 
         sniffing.replay(captured, arguments)
@@ -291,9 +290,9 @@ def _read_input(name: str, folder: str = ".") -> bytes:
         except OSError as error:
             raise FormatError(f"{name}: {error.strerror}; expected a pcapng or pcap capture") from None
     if os.geteuid() == 0:
-        from rawlab.live import privilege
+        from rawlab.commands import rights
 
-        privilege.drop(folder)
+        rights.give_up(folder)
     return data
 
 
@@ -318,7 +317,7 @@ def _note(arguments: argparse.Namespace) -> int:
 def _explain(arguments: argparse.Namespace) -> int:
     from rawlab.commands import explaining
 
-    print(explaining.explain(arguments.what, _read_input, nearest))
+    print(explaining.explain(arguments.what, _read_input))
     return 0
 
 

@@ -49,7 +49,7 @@ def tell(timeline: Timeline, decode: Decode) -> Story:
     if not sockets.recorded:
         implied.attribute(drafts)
     received = datagrams.attribute(drafts, sockets)
-    connections = tcp.attribute(drafts, sockets, hosts, own)
+    connections = tcp.attribute(drafts, sockets, hosts, own, received)
     associations = sctp.attribute(drafts, sockets, hosts, _STACKS.get(timeline.run.stack or "", "the kernel"))
     flooded.attribute(drafts, timeline)
     links = link(calls, drafts, connections, received, sockets.polled)
@@ -82,10 +82,8 @@ def tell(timeline: Timeline, decode: Decode) -> Story:
 
 def _transitions(conversations: Sequence[Connection | Association]) -> Iterator[Transition]:
     for one in conversations:
-        if one.seen_from_start and one.drafts:
-            for end in one.ends:
-                for at_ns, _, state in end.lane.transitions():
-                    yield Transition(at_ns=at_ns, host=end.host, state=state.value, packet=one.drafts[0].n)
+        for at_ns, host, state in one.transitions():
+            yield Transition(at_ns=at_ns, host=host, state=state, packet=one.drafts[0].n)
 
 
 def _span(call: Call) -> tuple[int, int]:

@@ -66,6 +66,8 @@ class SctpEnd:
     recorded: bool = True
     "the capture has calls"
     lane: SctpLane = field(default_factory=SctpLane)
+    told_ns: int | None = 0
+    "from when on its state is told"
     tags: set[int] = field(default_factory=set)
     "its Initiate Tag (two, where it answered another INIT since): the verification tag of what it is sent"
     base: Serial | None = None

@@ -41,6 +41,8 @@ class End:
     recorded: bool = True
     "the capture has calls"
     lane: TcpLane = field(default_factory=TcpLane)
+    told_ns: int | None = 0
+    "from when on its state is told; None: never, nobody is there"
     base: Serial | None = None
     "the sequence number that stands for 0"
     written: Ranges = field(default_factory=lambda: Ranges(()))
@@ -77,6 +79,8 @@ class End:
     lost_until: int = 0
     "one past the highest number sent when it last found that something was lost"
     last_arrival: Draft | None = None
+    takes: dict[int, int] = field(default_factory=dict)
+    "where a program speaks TCP by hand: by packet, when its call returned with it (ns since the epoch)"
     reset: bool = False
 
     def bind(self, socket: Socket | None) -> None:

@@ -156,7 +156,7 @@ def _reason(datagram: Datagram, part: Draft, n: int, call: Call, socket: Socket,
     if socket.type == "SOCK_RAW":
         if socket.includes_header:
             return f"the whole packet is what {call.name} (call {n}) wrote{_filled_in(part, call)}"
-        return f"all behind the IP header is what {call.name} (call {n}) wrote"
+        return f"all behind the IP header is what {call.name} (call {n}) wrote{_checksum(datagram, part, call)}"
     size = call.result or 0
     if len(datagram.parts) > 1:
         number = datagram.parts.index(part) + 1
@@ -172,6 +172,14 @@ def _filled_in(draft: Draft, call: Call) -> str:
     if ip_of(draft).version == 6 or len(written) < 20 or not changed:
         return ""
     return f", but for {' and '.join(changed)} in the IP header, which the kernel filled in (raw(7))"
+
+
+def _checksum(datagram: Datagram, part: Draft, call: Call) -> str:
+    """ICMPv6's, which stands in the first part: ', but for …' where it is not what was written."""
+    written = (call.data or b"")[2:4]
+    if datagram.ip.protocol != 58 or part is not datagram.first or datagram.payload[2:4] == written:
+        return ""
+    return ", but for the ICMPv6 checksum, which the kernel filled in (RFC 3542 section 3.1)"
 
 
 # --------------------------------------------------------------------------------------------- receives

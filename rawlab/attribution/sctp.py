@@ -16,6 +16,7 @@ from ipaddress import ip_address
 
 from rawlab.attribution import sctp_messages
 from rawlab.attribution.association import Association, SctpEnd, chunk_of, data_chunks, packet_of
+from rawlab.attribution.conversation import named
 from rawlab.attribution.pairing import UNKNOWN, Draft
 from rawlab.attribution.sctp_rules import cause_of, closing_call
 from rawlab.attribution.sockets import SENDERS, NumberedCall, Sockets
@@ -43,6 +44,8 @@ def attribute(drafts: Sequence[Draft], sockets: Sockets, hosts: Sequence[str], s
     sctp_messages.tie_sends(found)
     for association in found:
         _walk(association, stack)
+        if not sockets.recorded:
+            association.tell_who_spoke()
         for draft in association.drafts:
             draft.states = association.states(draft.at_ns)
             sender, receiver = association.direction(draft)
@@ -90,10 +93,10 @@ def open_association(draft: Draft, flow: Flow, sockets: Sockets, hosts: Sequence
         SctpEnd(
             addresses={address.address},
             port=address.port,
-            host=name or (hosts[role] if role < len(hosts) else str(address)),
+            host=name or str(address),
             recorded=sockets.recorded,
         )
-        for role, (address, name) in enumerate(zip((active, passive), names, strict=True))
+        for address, name in zip((active, passive), named(names, hosts), strict=True)
     ]
     return Association(ends=(ends[0], ends[1]), seen_from_start=chunk_of(draft, chunks.INIT) is not None)
 

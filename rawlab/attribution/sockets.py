@@ -73,6 +73,15 @@ class Socket:
         asked = (dict(call.args).get("optname") for _, call in self.named("setsockopt"))
         return self.protocol == _PROTOCOLS["IPPROTO_RAW"] or "IP_HDRINCL" in asked
 
+    @property
+    def hears(self) -> bool:
+        """Whether it is a raw or packet socket to which packets come: not to IPPROTO_RAW (raw(7)), 0 (packet(7))."""
+        made = next(self.named("socket"), None)
+        nothing = ("IPPROTO_IP", 0) if self.is_packet else ("IPPROTO_RAW", 255)
+        return made is not None and (self.is_packet or self.type == "SOCK_RAW") and (
+            dict(made[1].args).get("protocol") not in nothing
+        )
+
     def named(self, *names: str) -> Iterator[NumberedCall]:
         """Its calls of those names."""
         return ((n, call) for n, call in self.calls if call.name in names)

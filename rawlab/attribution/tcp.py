@@ -9,10 +9,12 @@ What does *not* belong here: what a call did (`calls`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 
 from rawlab.attribution.connection import Connection, End, segment_of
+from rawlab.attribution.conversation import named
 from rawlab.attribution.lanes import TcpLane
 from rawlab.attribution.pairing import UNKNOWN, Draft
 from rawlab.attribution.sockets import Sockets
@@ -24,21 +26,29 @@ from rawlab.model.states import TcpEvent, TcpState
 
 
 def attribute(
-    drafts: Sequence[Draft], sockets: Sockets, hosts: Sequence[str], own: Collection[str] = ()
+    drafts: Sequence[Draft],
+    sockets: Sockets,
+    hosts: Sequence[str],
+    own: Collection[str] = (),
+    received: Mapping[int, Sequence[Draft]] = MappingProxyType({}),
 ) -> list[Connection]:
     """Gives every TCP packet its cause, relative numbers and states; the connections that they make.
 
-    `own`: addresses at which rawlab's TCP speaks, not the kernel's.
+    `own`: addresses at which rawlab's TCP speaks, not the kernel's. `received`: by call, what raw and packet sockets'
+    calls took.
     """
     found = connections(
         [draft for draft in drafts if isinstance(draft.facts.transport, TcpSegment)], sockets, hosts
     )
+    taken = _taken(sockets, received)
     for connection in found:
         for end in connection.ends:
             end.speaker = OWN_TCP if end.address.address in own else KERNEL
         _tie_unanswered(connection, sockets)
         _tie_unaccepted(connection, sockets)
         _find_listening(connection)
+        _find_nobody(connection, sockets)
+        _find_taken(connection, taken)
         _walk(connection)
         for draft in connection.drafts:
             draft.states = connection.states(draft.at_ns)
@@ -86,10 +96,10 @@ def open_connection(draft: Draft, flow: Flow, sockets: Sockets, hosts: Sequence[
     active, passive = (flow.destination, flow.source) if answered else (flow.source, flow.destination)
     names = [draft.receiver, draft.sender] if answered else [draft.sender, draft.receiver]
     ends = []
+    likely = named(names, hosts)
     for address, peer, host, role in ((active, passive, names[0], 0), (passive, active, names[1], 1)):
         candidates = [host] if host else list(hosts)
-        name = host or (hosts[role] if role < len(hosts) else str(address))
-        end = End(address=address, host=name, socket=None, recorded=sockets.recorded)
+        end = End(address=address, host=likely[role] or str(address), socket=None, recorded=sockets.recorded)
         accepted = role == 1 and "S" in flags
         end.bind(sockets.end(candidates, address, peer, draft.at_ns, accepted=accepted))
         _tie(end, sockets, candidates, draft.at_ns, peer_is_active=role == 1)
@@ -138,6 +148,35 @@ def _find_listening(connection: Connection) -> None:
         passive.lane = TcpLane(TcpState.LISTEN)
 
 
+def _find_nobody(connection: Connection, sockets: Sockets) -> None:
+    """Ends without a state: of an address that no kernel owns, where the program that sends by hand hears nothing."""
+    if not sockets.recorded:
+        connection.tell_who_spoke()
+        return
+    first = connection.drafts[0]
+    sender, _ = connection.direction(first)
+    hears = any(found.hears and found.host == sender.host and found.made_ns <= first.at_ns for found in sockets)
+    if first.unowned and first.cause.kind == "call" and not hears:
+        sender.told_ns = None
+
+
+def _taken(sockets: Sockets, received: Mapping[int, Sequence[Draft]]) -> dict[tuple[str, int], int]:
+    """When the first call of each host's that took a packet returned, by host and packet."""
+    found: dict[tuple[str, int], int] = {}
+    for n, call in (numbered for socket in sockets for numbered in socket.calls if numbered[0] in received):
+        for draft in received[n]:
+            found.setdefault((call.host, draft.n), call.returned_ns or 0)
+    return found
+
+
+def _find_taken(connection: Connection, taken: Mapping[tuple[str, int], int]) -> None:
+    """A program that speaks by hand for an address that no kernel owns learns what came when its call returns."""
+    by_hand = next((draft for draft in connection.drafts if draft.unowned and draft.cause.kind == "call"), None)
+    if by_hand is not None:
+        end, _ = connection.direction(by_hand)
+        end.takes = {draft.n: taken[end.host, draft.n] for draft in connection.drafts if (end.host, draft.n) in taken}
+
+
 # ------------------------------------------------------------------------------------------------- walk
 
 
@@ -157,7 +196,8 @@ def _moments(connection: Connection) -> Iterator[tuple[int, int, int, Callable[[
         sender, receiver = connection.direction(draft)
         yield draft.at_ns, 0, draft.n, partial(depart, connection, draft, sender, receiver)
         if not draft.lost:
-            yield draft.arrival_ns, 1, draft.n, partial(arrive, draft, sender, receiver)
+            taken_ns = max(draft.arrival_ns, receiver.takes.get(draft.n, 0))
+            yield taken_ns, 1, draft.n, partial(arrive, draft, sender, receiver)
     for end in connection.ends:
         if (closing := closing_call(end)) is not None and closing[1].returned_ns is not None:
             yield closing[1].returned_ns, 2, 0, partial(_closed, end)

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from rawlab import __version__
+from rawlab.commands.showing import show_before
 from rawlab.errors import LabError, PermissionMissing, UsageError
 from rawlab.model.craft import MOST_A_SECOND, MOST_PACKETS, Crafted, Ends
 
@@ -38,10 +39,11 @@ def craft(arguments: argparse.Namespace, read: Callable[[str], bytes], perform: 
     if (arguments.count or 1) > MOST_PACKETS:
         raise UsageError(f"--count {arguments.count}: a number from 1 to {MOST_PACKETS} expected")
     if arguments.show:
-        from rawlab.live import privilege
+        _check_show(arguments)
+        from rawlab.commands import rights
         from rawlab.views import crafted
 
-        privilege.drop()
+        rights.give_up()
         ends = _ends(arguments) if arguments.interface else Ends(destination_port=port(arguments))
         print(crafted.before(packets(arguments, ends, read), arguments.count or 1))
         return 0
@@ -52,7 +54,9 @@ def check_words(arguments: argparse.Namespace) -> None:
     """What does not go together. Raises UsageError, PermissionMissing."""
     from rawlab import labs
 
-    if bool(arguments.descriptions) == bool(arguments.source):
+    if arguments.descriptions and arguments.source:
+        raise UsageError("craft: a DESCRIPTION makes a packet, --from takes a captured one: one or the other")
+    if not arguments.descriptions and not arguments.source:
         raise UsageError("craft: say one packet or more, as 'IP()/TCP(flags=\"S\")', or --from FILE:12")
     if arguments.keep_fields and not arguments.source:
         raise UsageError("--keep is for a captured packet: --from FILE:12; a description's field is set by saying it")
@@ -64,6 +68,16 @@ def check_words(arguments: argparse.Namespace) -> None:
         raise UsageError(f"--against {arguments.against}: a router is before its server; name a lab without one")
     if arguments.interface is not None or arguments.outside:
         _check_outside(arguments)
+
+
+def _check_show(arguments: argparse.Namespace) -> None:
+    """What is only shown is neither sent nor told in tables."""
+    sent = (("output", arguments.output), ("force", arguments.force), ("rate", arguments.rate))
+    told = (("format", arguments.format != "simple"), ("table", arguments.table != "both"))
+    drawn = (("ladder", arguments.ladder), ("notes", arguments.notes), ("endpoint-calls", arguments.endpoint_calls))
+    for name, given in (*sent, *told, *drawn):
+        if given:
+            raise UsageError(f"--show: prints the packets' fields, and sends nothing: leave --{name} out")
 
 
 def _check_outside(arguments: argparse.Namespace) -> None:
@@ -86,7 +100,8 @@ def _check_outside(arguments: argparse.Namespace) -> None:
 
 
 def _send(arguments: argparse.Namespace, read: Callable[[str], bytes], perform: Perform) -> int:
-    from rawlab.live import craft, privilege
+    from rawlab.commands import rights
+    from rawlab.live import craft
     from rawlab.live.session import Session
 
     if arguments.output == "-" and sys.stdout.isatty():
@@ -94,7 +109,7 @@ def _send(arguments: argparse.Namespace, read: Callable[[str], bytes], perform: 
     session = Session()  # gets ready while we do, and holds what privilege we have; we give up ours
     try:
         session.stop_on_signals()
-        privilege.drop("." if arguments.output in (None, "-") else os.path.dirname(arguments.output) or ".")
+        rights.give_up("." if arguments.output in (None, "-") else os.path.dirname(arguments.output) or ".")
         sending = _sending(arguments, read)
         _announce(arguments, sending)
 
@@ -142,8 +157,7 @@ def _announce(arguments: argparse.Namespace, sending: Sending) -> None:
     from rawlab.views import crafted
 
     if arguments.format == "simple" and arguments.output != "-":
-        print(f"{crafted.before(sending.packets, sending.count)}\n")
-        sys.stdout.flush()
+        show_before(f"{crafted.before(sending.packets, sending.count)}\n")
     if sending.outside is not None:
         total = len(sending.packets) * sending.count
         rate = f"{sending.rate:g} a second"

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+import re
+from collections.abc import Callable
 
 from rawlab.errors import UsageError
 
-Nearest = Callable[[str, Sequence[str]], str]
-"""(a word, those that are known) to what an error says of the nearest ones"""
 
-
-def explain(what: str | None, read: Callable[[str], bytes], nearest: Nearest) -> str:
+def explain(what: str | None, read: Callable[[str], bytes]) -> str:
     """The text. `what`: a topic, FILE:p6, FILE:c6, or None: the topics' names; `read`: a named capture's octets.
 
     Raises RawlabError.
@@ -22,9 +21,13 @@ def explain(what: str | None, read: Callable[[str], bytes], nearest: Nearest) ->
     file, colon, which = what.rpartition(":")
     if colon and file:
         return _row(file, which, read)
-    if what in topics.NAMES:
-        return topics.topic(what).removesuffix("\n")
-    raise UsageError(f"{what}: no such topic{nearest(what, topics.NAMES)}")
+    name = topics.find(what)
+    if name is None and os.path.exists(what):
+        raise UsageError(f"{what}: is a file, not a topic; say {what}:p6 for its packet 6, or {what}:c6 for its call 6")
+    if name is None:
+        near = ", ".join(topics.near(what))
+        raise UsageError(f"{what}: no such topic; {f'nearest: {near}' if near else '`rawlab explain` names them all'}")
+    return topics.topic(name).removesuffix("\n")
 
 
 def _row(file: str, which: str, read: Callable[[str], bytes]) -> str:
@@ -34,6 +37,11 @@ def _row(file: str, which: str, read: Callable[[str], bytes]) -> str:
     from rawlab.views import anatomy
 
     kind, number = (which[:1], which[1:]) if which[:1] in ("c", "p") else ("p", which)
+    if re.fullmatch(r"r\d+", which):
+        raise UsageError(
+            f"{which}: is a call that rawlab's own TCP or SCTP makes by itself, which is not taken apart; "
+            "expected p6 for packet 6, c6 for call 6"
+        )
     if not number.isdecimal():
         raise UsageError(f"{which}: expected p6 for packet 6, c6 for call 6")
     story = explain(store.parse(read(file), file))

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from rawlab import __version__
 from rawlab.commands import crafting
+from rawlab.commands.showing import show_before
 from rawlab.errors import LabError, OutputError, UsageError
 from rawlab.model.craft import Crafted, Ends
 from rawlab.model.flood import MARK, MOST_PACKETS, MOST_SECONDS, SHOWN, Flood
@@ -34,19 +35,20 @@ Output = Callable[[argparse.Namespace], tuple[Path | None, int]]
 def flood(arguments: argparse.Namespace, read: Callable[[str], bytes], output: Output) -> int:
     """The command's exit code. `read`: a named capture's octets. Raises RawlabError."""
     _check_words(arguments)
-    from rawlab.live import craft, privilege
+    from rawlab.commands import rights
+    from rawlab.live import craft
     from rawlab.live.session import Session
     from rawlab.views import flood as view
 
     session = Session()  # gets ready while we do, and holds what privilege we have; we give up ours
     try:
         session.stop_on_signals()
-        privilege.drop("." if arguments.output in (None, "-") else os.path.dirname(arguments.output) or ".")
+        rights.give_up("." if arguments.output in (None, "-") else os.path.dirname(arguments.output) or ".")
         packets = crafting.packets(arguments, Ends(destination_port=crafting.port(arguments)), read)
         flooding = _flooding(arguments, packets)
         shown = arguments.format == "simple" and arguments.output != "-"
         if shown:
-            print(f"{view.before(packets, arguments.varied)}\n", flush=True)
+            show_before(f"{view.before(packets, arguments.varied)}\n")
         path, descriptor = output(arguments)
         try:
             outcome = craft.run(session, flooding, descriptor, __version__)

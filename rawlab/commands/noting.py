@@ -16,11 +16,10 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-# All of it now: once privileges are given up, Python's own folder may be out of reach.
 from rawlab import store
 from rawlab.api import Story, explain
+from rawlab.commands import rights
 from rawlab.errors import FormatError, OutputError, UsageError
-from rawlab.live import privilege
 from rawlab.views.escape import terminal
 from rawlab.views.rows import STRSIZE, words
 from rawlab.views.table import Style, draw
@@ -38,7 +37,7 @@ def note(arguments: argparse.Namespace, read: Callable[[str], bytes]) -> int:
         numbers = _numbers(arguments.row, data, arguments.file) if arguments.row else None
         print(_listed(data, arguments.file, numbers))
         return 0
-    privilege.drop(os.path.dirname(arguments.file) or ".")
+    rights.give_up(os.path.dirname(arguments.file) or ".")
     try:
         _change(arguments)
     except OSError as error:
@@ -54,7 +53,7 @@ def _looked_at(file: str) -> memoryview:
     except OSError as error:
         raise FormatError(f"{file}: {error.strerror}; expected a pcapng capture") from None
     if os.geteuid() == 0:
-        privilege.drop()
+        rights.give_up()
     return data
 
 

@@ -19,6 +19,15 @@ _MOST_ROWS = 1000  # on a terminal, unless --full
 _COLUMNS = 120  # of a ladder that goes to no terminal
 
 
+def show_before(text: str) -> OSError | None:
+    """Prints what stands before a run; why it could not: the run goes on, its file is made, and the end tells."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        return error
+    return None
+
+
 def show(story: Story, arguments: argparse.Namespace) -> None:
     """Prints the story as asked."""
     from rawlab.views import render

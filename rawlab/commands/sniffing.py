@@ -13,14 +13,17 @@ import argparse
 import contextlib
 import math
 import os
+import select
 import sys
+import textwrap
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from rawlab import __version__
-from rawlab.errors import LabError, OutputError, UsageError
+from rawlab.commands.showing import show_before
+from rawlab.errors import LabError, OutputError, RawlabError, UsageError
 from rawlab.model.facts import Facts
 
 TYPE_CHECKING = False
@@ -36,22 +39,27 @@ if TYPE_CHECKING:
 FORMATS = ("simple", "json")
 _ROWS_AT_ONCE = 100  # between two looks at what else there is to do
 _PATIENCE_SECONDS = 1.0  # for rows that come after ^C
+_TOO_LATE = (
+    "sniff --lab: the lab ended before it could be listened to; run `rawlab capture`, whose file has all its packets, "
+    "or listen to one that lasts: capture LAB --interactive, craft --count N"
+)
 _STACK = "the host's SCTP"  # whose it is, the kernel's or a program's, no packet says
 
 
 def sniff(arguments: argparse.Namespace) -> int:
     """The command's exit code. Raises RawlabError."""
-    from rawlab.live import privilege
+    from rawlab.commands import rights
     from rawlab.live.owners import Owner
     from rawlab.live.sniff import Sniffer
 
     sniffing, lab = _sniffing(arguments)
     owner = Owner(arguments.pid) if arguments.pid is not None else None
+    ending = None if lab is None else _ending(lab)
     sniffer = Sniffer()
     try:
         sniffer.stop_on_signals()
-        privilege.drop(os.path.dirname(arguments.output or "") or ".")
-        return _run(arguments, sniffer, sniffing, lab, owner)
+        rights.give_up(os.path.dirname(arguments.output or "") or ".")
+        return _run(arguments, sniffer, sniffing, ending, owner)
     finally:
         sniffer.close()
         if owner is not None:
@@ -121,7 +129,7 @@ def _find_lab(pid: int) -> RunningLab:
 
 
 def _labs_in_words(labs: Sequence[RunningLab]) -> str:
-    told = ", ".join(f"{lab.pid} ({lab.words[:60]})" for lab in labs)
+    told = ", ".join(f"{lab.pid} ({textwrap.shorten(lab.words, 60, placeholder=' …')})" for lab in labs)
     return f"running labs: {told or 'none'}"
 
 
@@ -145,29 +153,44 @@ def _what_is_there() -> str:
 
 
 def _run(
-    arguments: argparse.Namespace, sniffer: Sniffer, sniffing: Sniffing, lab: RunningLab | None, owner: Owner | None
+    arguments: argparse.Namespace, sniffer: Sniffer, sniffing: Sniffing, ending: int | None, owner: Owner | None
 ) -> int:
+    """`ending`: what is readable when the lab has ended."""
     from rawlab import store
 
     path = Path(arguments.output) if arguments.output is not None else None
     descriptor = store.create(path, force=arguments.force) if path is not None else None
     try:
-        source = sniffer.begin(sniffing, descriptor)
+        source = _begin(sniffer, sniffing, descriptor, ending)
         screen = Screen(arguments, sniffer.points, sniffer.hosts, owner)
         _tell_begin(arguments, sniffer)
-        other = None
-        if lab is not None:
-            with contextlib.suppress(ProcessLookupError):
-                other = os.pidfd_open(lab.stage)
-        broken = _show(arguments, sniffer, source, screen, other)
+        _show(arguments, sniffer, source, screen, ending)
     finally:
         if path is not None and descriptor is not None:
             store.discard_empty(path, descriptor)
     kept = path is not None and _keep(path, screen, sniffer)
     code = _tell_end(arguments, sniffer, screen, path if kept else None, owner)
-    if broken:
-        raise BrokenPipeError
+    if screen.lost is not None:
+        raise screen.lost
     return code
+
+
+def _ending(lab: RunningLab) -> int:
+    """A descriptor that is readable as soon as the lab has ended. Raises LabError where it has."""
+    try:
+        return os.pidfd_open(lab.stage)
+    except ProcessLookupError:
+        raise LabError(_TOO_LATE) from None
+
+
+def _begin(sniffer: Sniffer, sniffing: Sniffing, descriptor: int | None, ending: int | None) -> Source:
+    """The stage listens; why it can't, where the lab has ended meanwhile, is that. Raises RawlabError."""
+    try:
+        return sniffer.begin(sniffing, descriptor)
+    except RawlabError:
+        if ending is not None and select.select([ending], [], [], 0)[0]:
+            raise LabError(_TOO_LATE) from None
+        raise
 
 
 def _tell_begin(arguments: argparse.Namespace, sniffer: Sniffer) -> None:
@@ -178,32 +201,28 @@ def _tell_begin(arguments: argparse.Namespace, sniffer: Sniffer) -> None:
 
 def _show(
     arguments: argparse.Namespace, sniffer: Sniffer, source: Source, screen: Screen, other: int | None
-) -> bool:
-    """Rows until the end; whether nobody reads them any more."""
+) -> None:
+    """Rows until the end."""
     deadline = None if arguments.duration is None else time.monotonic() + arguments.duration
-    broken = False
     dropped = 0
     said_at: float | None = None
     for frames in sniffer.frames(source, other, deadline):
         for first in range(0, len(frames), _ROWS_AT_ONCE):
-            if broken or sniffer.hurried:
+            if screen.lost is not None or sniffer.hurried:
                 break
             if sniffer.signal is not None:
                 said_at = said_at or time.monotonic()
                 if said_at < time.monotonic() - _PATIENCE_SECONDS:
                     _say("what was captured until then is still being shown; ^C again leaves it out")
                     said_at = math.inf
-            try:
-                screen.show(frames[first : first + _ROWS_AT_ONCE])
-            except BrokenPipeError:
-                broken = True
-                sniffer.stop("nobody reads any more")
-        if screen.full:
+            screen.show(frames[first : first + _ROWS_AT_ONCE])
+        if screen.lost is not None:
+            sniffer.stop("nobody reads any more")
+        elif screen.full:
             sniffer.stop("all that were asked for are shown")
         if sniffer.dropped > dropped:
             _say(f"{sniffer.dropped - dropped} frames were dropped: the capture could not keep up")
             dropped = sniffer.dropped
-    return broken
 
 
 class Screen:
@@ -217,8 +236,9 @@ class Screen:
         self._points, self._owner, self._most = points, owner, arguments.count
         self.kept: dict[int, str | None] | None = {} if owner is not None or arguments.count is not None else None
         "where not every frame is shown: the numbers of those that are, and whose they are"
-        self._print(self._table.header())
-        sys.stdout.flush()
+        header = self._table.header()
+        self.lost = show_before(header) if header else None
+        "why the rows can't be printed"
 
     @property
     def shown(self) -> int:
@@ -236,10 +256,13 @@ class Screen:
         return self._most is not None and self.shown >= self._most
 
     def show(self, frames: Iterable[Frame]) -> None:
-        """Prints the rows of these frames. Raises BrokenPipeError."""
-        for frame in frames:
-            self._see(frame)
-        sys.stdout.flush()
+        """Prints the rows of these frames; `lost` where they can't be printed."""
+        try:
+            for frame in frames:
+                self._see(frame)
+            sys.stdout.flush()
+        except OSError as error:
+            self.lost = error
 
     def _see(self, frame: Frame) -> None:
         label = None
@@ -325,6 +348,7 @@ def _tell_end(
     arguments: argparse.Namespace, sniffer: Sniffer, screen: Screen, path: Path | None, owner: Owner | None
 ) -> int:
     """The summary, and the exit code. Raises OutputError, LabError."""
+    from rawlab.live.sniff import LAB_ENDED
     from rawlab.views.summary import count
 
     ended: Ended = sniffer.ended
@@ -334,6 +358,8 @@ def _tell_end(
         told += f", {screen.not_arrived} left and not seen to arrive"
     if owner is not None and owner.left_out:
         told += f", {owner.left_out} of no socket of {owner.name}[{owner.pid}] that was there when they were looked at"
+    if ended.stopped == LAB_ENDED:
+        told = f"{ended.stopped}: {told}"
     _say(told + (f"; the packets are in {path}" if path is not None else ""))
     if ended.error:
         fix = "free some space, or name another place"

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 
 from rawlab import __version__
+from rawlab.commands.showing import show_before
 from rawlab.errors import UsageError
 from rawlab.model.lab import MOST_TYPED_OCTETS
 
@@ -92,7 +93,7 @@ class Watch:
         self._next_look = 0.0
         self._given_up = False
         self._shown: dict[Key, tuple[str, str, object]] = {}
-        print(self._table.header(), flush=True)
+        show_before(self._table.header())
         if self._typing:
             self._say(f"{_PROMPT} each line is a message of the client's; ^D ends them")
 
@@ -149,7 +150,7 @@ class Watch:
             if key in self._shown:
                 continue
             self._shown[key] = _told(row)
-            print(self._table.row(row), flush=True)
+            show_before(self._table.row(row))
 
     def _take(self) -> None:
         """What was typed since, line by line."""

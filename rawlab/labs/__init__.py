@@ -74,6 +74,7 @@ def lab(name: str) -> Lab:
             neighbours_known=getattr(module, "NEIGHBOURS_KNOWN", False),
         ),
         ipv6=getattr(module, "IPV6", True),
+        most_octets=getattr(module, "MOST_OCTETS", None),
         interactive=getattr(module, "INTERACTIVE", False),
         own_tcp=getattr(module, "OWN_TCP", ()),
         loopback=getattr(module, "LOOPBACK", not any(hasattr(module, name) for name in _PRIVATE)),

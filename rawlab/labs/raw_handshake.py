@@ -7,7 +7,7 @@ from rawlab.model.calls import Calls, Sync
 from rawlab.model.constants import SOCK_STREAM, any_address
 from rawlab.model.lab import Options
 
-PORT = 7
+PORT, MOST_OCTETS = 7, 536  # who names no MSS, gets no more in one segment (RFC 9293 section 3.7.1)
 NEIGHBOURS_KNOWN = True
 
 
@@ -25,7 +25,7 @@ def server(c: Calls, lab: Options, sync: Sync) -> None:
 
 def client(c: Calls, lab: Options, sync: Sync) -> None:
     tcp = Segments(c, lab.domain, Endpoint(lab.unowned, 40000), lab.server)
-    data = lab.messages[0][:536]  # who names no MSS, gets no more in one segment
+    data = lab.message
     sync.wait("the server listens")
     tcp.sendto(SYN, 1000, 0)
     y = tcp.recv() + 1

@@ -8,6 +8,7 @@ from rawlab.model.constants import SOCK_DGRAM, SOCK_RAW, any_address
 from rawlab.model.lab import Options
 
 PORT = 7
+MOST_OCTETS = 512
 LOOPBACK = False  # where the client's port may be taken
 
 
@@ -16,7 +17,7 @@ def server(c: Calls, lab: Options, sync: Sync) -> None:
     sockfd = c.socket(lab.domain, SOCK_DGRAM, 0)
     c.bind(sockfd, any_address(lab.server))
     c.connect(sockfd, Endpoint(lab.client, 40000))
-    c.send(sockfd, lab.messages[0][:512], "0")
+    c.send(sockfd, lab.message, "0")
     c.recv(sockfd, 4096, "0")
     c.close(sockfd)
 

@@ -21,7 +21,7 @@ def server(c: Calls, lab: Options, sync: Sync) -> None:
 def client(c: Calls, lab: Options, sync: Sync) -> None:
     sockfd = c.socket(lab.domain, SOCK_RAW, 253)
     sync.wait("the server is there")
-    c.sendto(sockfd, lab.messages[0], "0", Endpoint(lab.server.address, 0))
+    c.sendto(sockfd, lab.message, "0", Endpoint(lab.server.address, 0))
     sync.wait("the server is gone")
     c.sendto(sockfd, b"is anyone there?", "0", Endpoint(lab.server.address, 0))
     c.nanosleep(0.05)

@@ -29,6 +29,6 @@ def client(c: Calls, lab: Options, sync: Sync) -> None:
     sync.wait("the server listens")
     sockfd = c.socket(lab.domain, SOCK_STREAM, 0)
     c.connect(sockfd, lab.server)
-    c.write(sockfd, lab.messages[0])
+    c.write(sockfd, lab.message)
     c.read(sockfd, 4096)
     c.close(sockfd)

@@ -10,6 +10,7 @@ from rawlab.model.lab import Options
 PORT = 33434  # of the first datagram; nobody has it
 ROUTER = True
 MOST_HOPS = 30
+MOST_OCTETS = 1024
 
 
 def server(c: Calls, lab: Options, sync: Sync) -> None:
@@ -21,7 +22,7 @@ def client(c: Calls, lab: Options, sync: Sync) -> None:
     sockfd = c.socket(lab.domain, SOCK_DGRAM, 0)
     for ttl in range(1, MOST_HOPS + 1):
         c.setsockopt(sockfd, *TTL[lab.domain], ttl)
-        c.sendto(sockfd, lab.messages[0][:1024], "0", Endpoint(lab.server.address, lab.server.port + ttl - 1))
+        c.sendto(sockfd, lab.message, "0", Endpoint(lab.server.address, lab.server.port + ttl - 1))
         _, hop = c.recvfrom(icmpfd, 65535, "0")
         if hop and hop.address == lab.server.address:
             break

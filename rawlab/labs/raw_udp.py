@@ -23,7 +23,7 @@ def server(c: Calls, lab: Options, sync: Sync) -> None:
 def client(c: Calls, lab: Options, sync: Sync) -> None:
     sync.wait("the server is bound")
     source = Endpoint(lab.client, 40000)
-    packet = ip(source.address, lab.server.address, 17, udp(source, lab.server, lab.messages[0]))
+    packet = ip(source.address, lab.server.address, 17, udp(source, lab.server, lab.message))
     sockfd = c.socket(lab.domain, SOCK_RAW, IPPROTO_RAW)
     c.sendto(sockfd, packet, "0", Endpoint(lab.server.address, 0))
     c.nanosleep(0.05)

@@ -34,7 +34,7 @@ def client(c: Calls, lab: Options, sync: Sync) -> None:
     c.connect(second, lab.server)
     sync.wait("the parent has closed")
     for sockfd in (second, first):
-        c.write(sockfd, lab.messages[0])
+        c.write(sockfd, lab.message)
         c.read(sockfd, 4096)
         c.read(sockfd, 4096)
         c.close(sockfd)

@@ -27,7 +27,7 @@ def client(c: Calls, lab: Options, sync: Sync) -> None:
         if binds:
             c.bind(sockfd, any_address(Endpoint(lab.server.address, 0)))
         c.getsockname(sockfd)
-        c.sendto(sockfd, lab.messages[0], "0", lab.server)
+        c.sendto(sockfd, lab.message, "0", lab.server)
         c.recvfrom(sockfd, 256, "0")
         c.getsockname(sockfd)
         c.close(sockfd)

@@ -62,7 +62,7 @@ class OwnAddressLink:
         for option in (_SO_RCVBUFFORCE, _SO_SNDBUFFORCE):
             with contextlib.suppress(OSError):  # for root alone
                 self._socket.setsockopt(socket.SOL_SOCKET, option, _BUFFER)
-        at: Args = [("sockfd", self._socket.fileno()), ("addr", interface)]
+        at: Args = [("sockfd", self._socket.fileno()), ("addr", f"sll_ifindex={interface}")]
         record("bind", at, lambda: self._socket.bind((interface, _ALL)), lambda _: (0, at))
         self.filenos = (self._socket.fileno(),)
 

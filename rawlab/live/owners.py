@@ -44,6 +44,11 @@ class Held:
         return self.remote.port == 0 or self.remote == remote
 
     @property
+    def listens(self) -> bool:
+        """Whether it waits for connections, or belongs to none yet."""
+        return self.protocol == "tcp" and self.remote.port == 0
+
+    @property
     def precision(self) -> int:
         """How much of its addresses is fixed: of two that a packet fits, the one of which more is."""
         return (self.remote.port != 0) * 2 + (self.local.address not in ("0.0.0.0", "::"))
@@ -63,6 +68,8 @@ class Owner:
         theirs.close()
         self._held: list[Held] = []
         self._looked = 0.0
+        self._took = 0.0
+        "how long the last look took, in seconds"
         self._flows: dict[Flow, Held] = {}
         self.left_out = 0
         "packets of flows that were no socket's of the process when they were looked at"
@@ -75,12 +82,15 @@ class Owner:
         self.name = str(answer["name"])
 
     def label(self, flow: Flow) -> str | None:
-        """'curl[4711] fd 5', where the flow is one of its sockets'; None where it is not, as far as can be known."""
+        """'curl[4711] fd 5', where the flow is one of its sockets'; None where it is not, as far as can be known.
+
+        'fd 3 (listening)', where no socket of the connection's own was seen.
+        """
         known = self._flows.get(flow.conversation)
-        self._look(known is None)
+        self._look(known is None or known.listens)
         held = self._find(flow)
-        if held is None:
-            held = known
+        if held is None or (known is not None and held.listens and not known.listens):
+            held = known  # the connection's own, though it be closed by now: what is left is who listened
         if held is None:
             self.left_out += 1
             return None
@@ -89,7 +99,7 @@ class Owner:
                 del self._flows[next(iter(self._flows))]
             self._flows[flow.conversation] = held
         gone = "" if any(held.inode == one.inode for one in self._held) else ", closed already"
-        return f"{self.name}[{self.pid}] fd {held.fd}{gone}"
+        return f"{self.name}[{self.pid}] fd {held.fd}{' (listening)' if held.listens else ''}{gone}"
 
     def _find(self, flow: Flow) -> Held | None:
         ways = ((flow.source, flow.destination), (flow.destination, flow.source))
@@ -97,12 +107,16 @@ class Owner:
         return max(fits, key=lambda held: held.precision, default=None)
 
     def _look(self, now: bool) -> None:
-        """Looks at the process again, where a flow is new, or the last look is some time ago."""
-        since = time.monotonic() - self._looked
-        if since < (_LOOK_AGAIN_SECONDS / 10 if now else _LOOK_AGAIN_SECONDS):
+        """Looks at the process again, where the connection's own socket is not known, or some time after the last look.
+
+        At the most half of the time goes into looking.
+        """
+        begun = time.monotonic()
+        if begun - self._looked < (self._took if now else _LOOK_AGAIN_SECONDS):
             return
         answer = self._ask()
         self._looked = time.monotonic()
+        self._took = self._looked - begun
         self._held = [
             Held(fd=fd, inode=inode, protocol=protocol, local=Endpoint(*local), remote=Endpoint(*remote))
             for fd, inode, protocol, local, remote in answer.get("held", ())

@@ -23,7 +23,7 @@ def drop(folder: str | os.PathLike[str] = ".") -> None:
     """
     libc.bar_capabilities()  # takes a capability itself: before they go
     if os.geteuid() == 0:
-        uid, gid = _asked(folder)
+        uid, gid = asked(folder)
         with contextlib.suppress(PermissionError):  # user_namespaces(7): setgroups may be denied
             os.setgroups(_groups(uid, gid))
         try:
@@ -35,7 +35,8 @@ def drop(folder: str | os.PathLike[str] = ".") -> None:
     libc.drop_capabilities()
 
 
-def _asked(folder: str | os.PathLike[str]) -> tuple[int, int]:
+def asked(folder: str | os.PathLike[str]) -> tuple[int, int]:
+    """uid and gid of who asked, for a root who was asked."""
     uid, gid = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
     if uid.isdecimal() and gid.isdecimal():
         return int(uid), int(gid)

@@ -149,6 +149,16 @@ def _run(program: Program, options: Options, sync: Semaphores, recorder: Recorde
     try:
         program(recorder, options, sync)
     except BaseException as error:
-        recorder.channel.tell({"failed": f"{type(error).__name__}: {error}"}, b"")
+        recorder.channel.tell({"failed": f"{type(error).__name__}: {error} ({_place(error)})"}, b"")
         os._exit(1)
     os._exit(0)
+
+
+def _place(error: BaseException) -> str:
+    """Where it was raised: 'tcp_echo.py, line 20'."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return "nowhere"
+    return f"{os.path.basename(trace.tb_frame.f_code.co_filename)}, line {trace.tb_lineno}"

@@ -27,6 +27,7 @@ from rawlab.live.network import NOBODY, UNOWNED, hosts, points, with_own_tcp
 from rawlab.live.writer import Writer
 from rawlab.model import timeline
 from rawlab.model.address import Endpoint
+from rawlab.model.lab import Lab
 from rawlab.wire import capture
 
 _LOOK_SECONDS = 0.05  # between two looks at what else there is to do
@@ -38,7 +39,8 @@ class Request:
     """What to run."""
 
     lab: str
-    messages: tuple[bytes, ...] = (b"hello",)
+    messages: tuple[bytes, ...] = ()
+    "none: hello"
     port: int | None = None
     "the server's; None: the lab's own"
     clients: int = 1
@@ -66,6 +68,7 @@ class Request:
         if self.interactive and not lab.interactive:
             known = ", ".join(name for name in labs.NAMES if labs.lab(name).interactive)
             raise UsageError(f"{self.lab}: asks for no messages one by one; --interactive goes with {known}")
+        self._check_programs(lab)
         if not _is_sctp(self.lab):
             if self.stack is not None:
                 raise UsageError(f"{self.lab}: whose SCTP it is, is what --stack chooses: leave --stack out")
@@ -74,6 +77,23 @@ class Request:
         if self.loopback and chosen.stack == "user":
             raise UsageError(f"{self.lab}: rawlab's own SCTP needs the private hosts: leave --lo out")
         return chosen
+
+    def _check_programs(self, lab: Lab) -> None:
+        """Raises UsageError for what the lab's programs would not look at."""
+        takes = []
+        takes += ["--message and --size"] if "messages" in lab.takes else []
+        takes += ["one --message or --size"] if "message" in lab.takes else []
+        takes += ["--clients"] if "clients" in lab.takes else []
+        told = f"its programs take {' and '.join(takes) or 'neither --message, --size nor --clients'}"
+        if self.clients != 1 and "clients" not in lab.takes:
+            raise UsageError(f"{self.lab}: has no use for --clients: {told}")
+        if self.messages and not lab.takes & {"message", "messages"}:
+            raise UsageError(f"{self.lab}: has no use for --message or --size: {told}")
+        if len(self.messages) > 1 and "messages" not in lab.takes:
+            raise UsageError(f"{self.lab}: has no use for a second --message or --size: {told}")
+        longest = max(map(len, self.messages), default=0)
+        if lab.most_octets is not None and longest > lab.most_octets:
+            raise UsageError(f"{self.lab}: a message of {longest} octets: its one packet takes {lab.most_octets}")
 
     @property
     def hosts(self) -> list[str]:
@@ -94,7 +114,7 @@ class Request:
             "client_addresses": client[self.ipv6 :: 2],
             "nobody": str(Endpoint(NOBODY[self.ipv6], port)),
             "unowned": UNOWNED[self.ipv6],
-            "messages": [base64.b64encode(message).decode() for message in self.messages],
+            "messages": [base64.b64encode(message).decode() for message in self.messages or (b"hello",)],
             "clients": self.clients,
             "loopback": self.loopback,
             "keep": self.keep,

@@ -28,6 +28,8 @@ from rawlab.wire import pcapng
 _F_SETPIPE_SZ, _PIPE_OCTETS = 1031, 1 << 20
 _READ_OCTETS = 1 << 20
 _ETHERNET = 1
+LAB_ENDED = "the lab has ended"
+"""Why listening to a lab stopped, where nobody stopped it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +183,7 @@ class Sniffer(Session):
             ready = dict(poll.poll(0 if more else self._patience(deadline)))
             if other is not None and other in ready:
                 poll.unregister(other)
-                self.stop("the lab has ended")
+                self.stop(LAB_ENDED)
             if self._control.fileno() in ready:
                 self._hear()
             more = source.read()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from types import CodeType
 
 from rawlab.model.address import Endpoint
 from rawlab.model.calls import Calls, Sync
@@ -33,6 +34,11 @@ class Options:
     "an address to which packets leave, and from which none comes"
     unowned: str = "10.0.0.10"
     "an address that no kernel owns, and whose packets reach the client's interface"
+
+    @property
+    def message(self) -> bytes:
+        """The first message, for who sends but one."""
+        return self.messages[0]
 
     @property
     def domain(self) -> Symbol:
@@ -76,9 +82,24 @@ class Lab:
     "what joins the hosts"
     ipv6: bool = True
     "whether it can be run over IPv6"
+    most_octets: int | None = None
+    "of a message; None: as many as the kernel takes"
     interactive: bool = False
     "whether both its programs go through the messages one by one, so that they can be typed as it runs"
     loopback: bool = True
     "whether it can be run on loopback"
     own_tcp: tuple[str, ...] = ()
     "hosts whose programs speak rawlab's TCP, at an address that no kernel owns, instead of the kernel's"
+
+    @property
+    def takes(self) -> frozenset[str]:
+        """Of the names of `Options`, those that its programs' code has in it: of the others it makes no use."""
+        codes = [program.__code__ for program in (self.client, self.server) if hasattr(program, "__code__")]
+        return frozenset(name for code in codes for name in _names_in(code))
+
+
+def _names_in(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):  # a comprehension, a function within
+            yield from _names_in(constant)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from tabulate import tabulate
 
 from rawlab.model.craft import Crafted
+from rawlab.model.facts import ArpMessage, IcmpMessage
 from rawlab.model.story import Packet, Story
 from rawlab.views.anatomy import field_rows
 from rawlab.views.escape import terminal
@@ -119,8 +120,26 @@ def _outcomes(packets: Sequence[Packet], children: dict[int, list[Packet]], stor
         linktype = story.timeline.points[0].linktype
         wrong = "; ".join(f"{check.name} {check.verdict}" for check in checks(packet.data, linktype) if not check.right)
         came = children.get(packet.n, [])
-        told = _told(came, children) if came else "no answer came"
+        told = _told(came, children) if came else _silence(packet, story)
         yield f"p{packet.n} {terminal(words(packet))}: {told}{f' ({wrong})' if wrong else ''}"
+
+
+def _silence(packet: Packet, story: Story) -> str:
+    """No answer came: where another host asked in vain who has the packet's source address, none could leave."""
+    source = packet.facts.ip.source if packet.facts.ip is not None else None
+    asked = []
+    for later in story.packets[packet.n :]:
+        match later.facts.transport:
+            case ArpMessage(operation=1, target=target) | IcmpMessage(version=6, type=135, target=target) if (
+                target == source and _by_another(later, packet)
+            ):
+                asked.append(later)
+            case ArpMessage(operation=2, sender=told) | IcmpMessage(version=6, type=136, target=told) if told == source:
+                asked.clear()
+    if not asked:
+        return "no answer came"
+    asks = "ARP" if isinstance(asked[0].facts.transport, ArpMessage) else "neighbour discovery"
+    return f"no answer came, nor could one: nobody answers {asks} for {source} ({labels([each.n for each in asked])})"
 
 
 def _told(came: Sequence[Packet], children: dict[int, list[Packet]]) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from rawlab.model.address import Endpoint
 from rawlab.model.event import Call
-from rawlab.model.facts import ArpMessage, IcmpMessage, TcpSegment, UdpDatagram
+from rawlab.model.facts import ArpMessage, IcmpMessage, Other, TcpSegment, UdpDatagram
 from rawlab.model.sctp import SctpPacket
 from rawlab.model.story import CallStory, Packet, Story
 from rawlab.views import sctp_explained
@@ -84,13 +84,23 @@ def _packet(packet: Packet) -> str:
 def _fragment(packet: Packet) -> str:
     ip = packet.facts.ip
     assert ip is not None
-    which = "further fragments follow" if ip.more_fragments else "the last fragment"
+    transport, more = packet.facts.transport, "+" if ip.more_fragments else ""
+    carried = transport.length if isinstance(transport, Other) else ip.payload[1] - ip.payload[0]
+    last = ip.fragment_offset + max(carried, 1) - 1
+    said = [
+        f"frag {ip.identification}@{ip.fragment_offset}{more}: of the packet with identification {ip.identification}, "
+        f"octets {ip.fragment_offset} to {last} of what follows the IP header",
+        "the + says that further fragments follow" if more else "without +, it is the last",
+    ]
+    if isinstance(transport, UdpDatagram):
+        said.append(
+            f"UDP's header is that of the whole message of {_octets(transport.length)}, of which "
+            f"{max(carried - 8, 0)} are here"
+        )
+    elif ip.fragment_offset:
+        said.append("only the first has the transport's header, and so the ports")
     rfc = "RFC 791 section 3.2" if ip.version == 4 else "RFC 8200 section 4.5"
-    ports = "" if ip.fragment_offset == 0 else "; only the first has the transport's header, and so the ports"
-    return (
-        f"From octet {ip.fragment_offset} of what was too large for the link, {which}{ports}; the receiver's IP puts "
-        f"together those of one identification, {ip.identification} ({rfc})."
-    )
+    return f"{'; '.join(said)}; the receiver's IP puts together those of one identification ({rfc})."
 
 
 def _icmp(message: IcmpMessage) -> str:

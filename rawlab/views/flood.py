@@ -55,9 +55,19 @@ def report(told: Flood) -> str:
     """What was counted, and what the server's kernel says of it."""
     moved = [(f"{change:,}", name, MEANINGS[name]) for name, change in _moved(told)]
     kernel = _table(moved, ("more by", "counter", "what it counts"))
-    settings = ", ".join(f"{name} = {value}" for name, value in told.settings.items())
+    settings = ", ".join(f"{name} = {value}" for name, value in _settings(told))
     heading = "the server's kernel, from before the flood to its end"
-    return "\n".join((_table(list(_sums(told)), ("packets", "", "")), "", heading, "", kernel, "", f"with {settings}"))
+    lines = (_table(list(_sums(told)), ("packets", "", "")), "", heading, "", kernel)
+    return "\n".join((*lines, "", f"with {settings}") if settings else lines)
+
+
+def _settings(told: Flood) -> Iterator[tuple[str, str]]:
+    """Those of the protocols that took part, by the counters that moved."""
+    moved = {name.partition(".")[0] for name, _ in _moved(told)}
+    for name, value in told.settings.items():
+        protocol = {"Icmp"} if name.startswith("net.ipv4.icmp_") else {"Tcp", "TcpExt"}
+        if protocol & moved:
+            yield name, value
 
 
 def _table(rows: Sequence[tuple[str, str, str]], names: tuple[str, str, str]) -> str:
@@ -80,13 +90,18 @@ def _sums(told: Flood) -> Iterator[tuple[str, str, str]]:
         yield f"{told.answered:,}", "went out", "at the server's interface"
     for name, number in told.answers.items():
         yield f"{number:,}", "", name
-    if (other := told.answered - sum(told.answers.values())) > 0:
-        yield f"{other:,}", "", "others: ARP, neighbour discovery, …"
+    if (others := _others(told)) > 0:
+        yield f"{others:,}", "", "others: ARP, neighbour discovery, …"
     yield f"{told.captured:,}", "captured", "both ways, by the ring at the server's interface"
     if told.dropped or told.captured < told.received + told.answered:
         yield f"{told.dropped:,}", "not captured", "the ring had no room: they came in, or went out, unseen by it"
     where = "" if told.whole else f": the first {SHOWN} and the last {SHOWN}"
     yield f"{told.kept:,}", "in the file", f"of those captured{where}"
+
+
+def _others(told: Flood) -> int:
+    """Packets that went out and are of no kind that the kernel counts as an answer."""
+    return told.answered - sum(told.answers.values())
 
 
 def _moved(told: Flood) -> Iterator[tuple[str, int]]:
@@ -96,7 +111,12 @@ def _moved(told: Flood) -> Iterator[tuple[str, int]]:
 
 
 def to_json(told: Flood) -> str:
-    """All of it, for programs; counters as what they moved by."""
-    values = dataclasses.asdict(told) | {"counters": dict(_moved(told))}
-    del values["before"], values["after"]
-    return json.dumps(values, indent=2)
+    """All of it, for programs; counters as what they moved by.
+
+    `went_out` is the sum of the kinds in `answers` and of `others`: ARP and the like; `file` says which packets it has.
+    """
+    file = "all that were captured" if told.whole else f"of those captured the first {SHOWN} and the last {SHOWN}"
+    values = dataclasses.asdict(told) | {"went_out": told.answered, "others": max(_others(told), 0), "file": file}
+    for name in ("before", "after", "answered", "whole"):
+        del values[name]
+    return json.dumps(values | {"counters": dict(_moved(told)), "settings": dict(_settings(told))}, indent=2)

@@ -1,7 +1,7 @@
 """The timeline's table while it happens: a row a packet, in columns whose widths are fixed before the first.
 
-For a terminal of a given width the cells are folded to it; else, for a pipe, a row is one line, and a cell that is too
-long moves what stands behind it. As JSON, a row is one object on one line. What a saved capture's own table shows, with
+For a terminal of a given width the cells are folded to it; else, for a pipe, a row is one line, and a column is as wide
+as its longest cell so far. As JSON, a row is one object on one line. What a saved capture's own table shows, with
 calls and both hosts side by side, is `table`'s.
 """
 
@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from rawlab.model.story import Packet, Story
 from rawlab.model.timeline import Host, Point, Run, Timeline
 from rawlab.views import escape, story_json
-from rawlab.views.rows import words
+from rawlab.views.rows import text_of, words
 from rawlab.views.table import NARROW, fold
 
 _NUMBER, _TIME, _STATE, _HOST, _SOCKET = 6, 11, 12, 6, 16
-_PACKET = 60  # in a pipe
+_PACKET, _MOST_PACKET = 60, 160  # in a pipe
 _GAP = "  "
 _COLOURS = {"first": "\x1b[36m", "second": "\x1b[35m", "unknown": "\x1b[31m"}  # as `table` has them
 _PLAIN = "\x1b[0m"
@@ -96,7 +96,7 @@ class LiveTable:
             reason += f" ({packet.cause.confidence})"
         cells = [f"p{packet.n}", f"{(packet.at_ns - self._start_ns) / 1e6:.3f}"]
         cells += [packet.sender or ""] if self._tells_host else []
-        cells += [_text(packet)]
+        cells += [_text(packet, self._story)]
         cells += ["\n".join(states).rstrip("\n") if self._narrow else states[0]]
         cells += [] if self._narrow else [states[1]]
         cells += [socket or ""] if self._sockets else []
@@ -104,7 +104,12 @@ class LiveTable:
 
     def _folded(self, cells: Sequence[str]) -> str:
         if self._width is None:
-            return self._line([cell.replace("\n", " ") for cell in cells])
+            flat = [cell.replace("\n", " ") for cell in cells]
+            self._columns = [
+                replace(column, width=min(max(column.width, len(cell)), _MOST_PACKET)) if column.width else column
+                for column, cell in zip(self._columns, flat, strict=True)
+            ]
+            return self._line(flat)
         parts = [fold(cell, column.width).split("\n") for cell, column in zip(cells, self._columns, strict=True)]
         return "\n".join(self._line(line) for line in zip_longest(*parts, fillvalue=""))
 
@@ -121,12 +126,13 @@ class LiveTable:
         return "\n".join(f"{colour}{line}{_PLAIN}" for line in text.split("\n"))
 
 
-def _text(packet: Packet) -> str:
-    """From whom to whom, and the words that a saved capture's table has for it."""
+def _text(packet: Packet, story: Story) -> str:
+    """From whom to whom, and the words that a saved capture's table has for it: with the TTL where a router is."""
     ip, flow = packet.facts.ip, packet.facts.flow
     if ip is None:
         return words(packet)
+    told = text_of(packet, story) if len(story.timeline.hosts) > 2 else words(packet)
     ends = (ip.source, ip.destination)
     if flow is not None:
         ends = (f"{ip.source}.{flow.source.port}", f"{ip.destination}.{flow.destination.port}")
-    return f"{ends[0]} > {ends[1]}: {words(packet)}"
+    return f"{ends[0]} > {ends[1]}: {told}"

@@ -6,6 +6,7 @@ writes it: `connect(3, 10.0.0.2:7 <unfinished ...>`, then `<... connect resumed>
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -32,7 +33,7 @@ class Row:
     text: str
     why: str
     states: tuple[tuple[str, str], ...]
-    "each host's state; one that this row says nothing of keeps its last"
+    "each host's state; one that this row says nothing of keeps its last, or has the one that followed it"
     packet: Packet | None = None
     call: CallStory | None = None
     last: bool = True
@@ -49,16 +50,21 @@ def rows(story: Story, *, endpoint_calls: bool = False) -> Iterator[Row]:
     """The story's rows, in order of time; those of our endpoint's own calls only if asked for."""
     last: dict[str, str] = {}
     moments = _moments(story, story.endpoint_calls if endpoint_calls else ())
+    ended = deque(_ended(story))
     skip = False
     for index, (at_ns, kind, event) in enumerate(moments):
         if skip:
             skip = False
             continue
+        alone = kind == 0 and index + 1 < len(moments) and moments[index + 1][2] is event
+        while ended and ended[0][0] <= moments[index + alone][0]:
+            _, host, before, state = ended.popleft()
+            if last.get(host) == before:
+                last[host] = state
         if isinstance(event, Packet):
             last |= {host: state for host, state in event.states if state}
             yield _packet_row(event, at_ns, tuple(last.items()), story)
             continue
-        alone = kind == 0 and index + 1 < len(moments) and moments[index + 1][2] is event
         ends = event.call.name == "exit_group"
         states = event.states if kind == 0 and not alone else event.states_after
         last |= {host: state for host, state in states if state}
@@ -66,6 +72,18 @@ def rows(story: Story, *, endpoint_calls: bool = False) -> Iterator[Row]:
             event, at_ns, "whole" if alone or ends else "entry" if kind == 0 else "return", tuple(last.items())
         )
         skip = alone
+
+
+def _ended(story: Story) -> list[tuple[int, str, str, str]]:
+    """(time, host, state, the one that followed it) of each state that a packet or a call ended."""
+    found: list[tuple[int, str, str, str]] = []
+    lanes: dict[tuple[str, int], str] = {}
+    for one in story.transitions:
+        lane = one.host, one.packet
+        if lane in lanes:
+            found.append((one.at_ns, one.host, lanes[lane], one.state))
+        lanes[lane] = one.state
+    return sorted(found, key=lambda moment: moment[0])
 
 
 def _moments(story: Story, more: Sequence[CallStory]) -> list[tuple[int, int, CallStory | Packet]]:

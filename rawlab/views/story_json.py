@@ -3,7 +3,8 @@
 Times are integer nanoseconds since the epoch; `n` counts from 1; what is absent is null, never missing.
 
     rawlab, lab, kernel, stack   the version that recorded it, what was run, on which kernel, whose SCTP
-    hosts, losses                names and addresses; of each point of observation, frames captured and dropped
+    hosts, losses                names, addresses, own_tcp: those of the addresses at which rawlab's TCP speaks, not the
+                                 kernel's; of each point of observation, frames captured and dropped
     complete, damaged_at         whether the file ends in order; the octet at which it ceases to be whole
     calls, endpoint_calls        n host pid fd call args result errno · entered_ns returned_ns · text (strace's words)
                                  local peer state_after states states_after · sent, waited_for: packets' n
@@ -58,7 +59,10 @@ def value(story: Story) -> dict[str, Any]:
         "lab": timeline.run.lab,
         "kernel": timeline.run.kernel,
         "stack": timeline.run.stack,
-        "hosts": [{"name": host.name, "addresses": list(host.addresses)} for host in timeline.hosts],
+        "hosts": [
+            {"name": host.name, "addresses": list(host.addresses), "own_tcp": list(host.own_tcp)}
+            for host in timeline.hosts
+        ],
         "losses": [
             {"host": point.host or point.name, "captured": point.captured, "dropped": point.dropped}
             for point in timeline.points

@@ -370,7 +370,8 @@ def _crafted(octets: bytes, layer: str, ends: Ends) -> Crafted:
     to = str(ip_address(octets[16:20] if version == 4 else octets[24:40]))
     why = _not_by_raw_socket(octets, version, to, ends)
     if why is None:
-        return Crafted(data=octets, to=to, reason="IP_HDRINCL: its IP header is the program's")
+        option = "IP_HDRINCL" if version == 4 else "IPPROTO_RAW implies IPV6_HDRINCL"  # raw(7)
+        return Crafted(data=octets, to=to, reason=f"{option}: its IP header is the program's")
     if ends.destination_mac is None:
         raise UsageError(f"{why}: outside the lab, begin with Ether(dst=…)")
     scapy = load_scapy()

@@ -130,7 +130,7 @@ def _layers(packet: Any, octets: bytes) -> Iterator[Layer]:
     """Walks from header to header; what can't be placed, and what is beyond MAX_LAYERS, is one 'Raw'."""
     at, layer = 0, packet
     for _ in range(MAX_LAYERS):
-        header = layer.raw_packet_cache if layer else None
+        header = _header(layer) if layer else None
         if not header or not octets.startswith(header, at):
             break
         yield Layer(
@@ -139,6 +139,15 @@ def _layers(packet: Any, octets: bytes) -> Iterator[Layer]:
         at, layer = at + len(header), layer.payload
     if at < len(octets):
         yield _load("Raw", at, len(octets), octets)
+
+
+def _header(layer: Any) -> bytes:
+    """The octets that the layer was made of; where scapy has not kept them (ICMP errors), what its payload leaves."""
+    kept: bytes | None = layer.raw_packet_cache
+    if kept is None:
+        whole, rest = layer.original, getattr(layer.payload, "original", b"")
+        kept = whole[: len(whole) - len(rest)] if whole.endswith(rest) else b""
+    return kept
 
 
 def _with_sctp(layers: tuple[Layer, ...], packet: SctpPacket, octets: bytes) -> tuple[Layer, ...]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 from rawlab.model.facts import Facts
 from rawlab.model.sctp import SctpPacket
-from rawlab.wire import symbols
+from rawlab.wire import icmp_places, symbols
 from rawlab.wire.decode import ARP, IPV4, IPV6, decode
 from rawlab.wire.fields import MAX_LAYERS, MAX_OCTETS, MAX_PARTS, Field, Layer
 from rawlab.wire.ip import AUTHENTICATION, EXTENSIONS, FRAGMENT, address4, address6
@@ -158,11 +158,6 @@ _UDP: Header = (
     ("Length", 16, str),
     ("Checksum", 16, _sum),
 )
-_ICMP: Header = (("Type", 8, str), ("Code", 8, str), ("Checksum", 16, _sum))
-_ECHO: Header = (*_ICMP, ("Identifier", 16, str), ("Sequence Number", 16, str))
-_ERROR: Header = (*_ICMP, ("Rest of Header", 32, _hex))
-_ECHOES = {(4, 0), (4, 8), (6, 128), (6, 129)}
-_QUOTING = {(4, 3), (4, 4), (4, 5), (4, 11), (4, 12), (6, 1), (6, 2), (6, 3), (6, 4)}
 
 _OPTIONS = {
     0: "End of Option List",
@@ -327,10 +322,10 @@ def _transport(frame: _Frame, version: int, protocol: int, end: int, what: str) 
     elif protocol == 132 and not what and isinstance(frame.facts.transport, SctpPacket):
         _sctp(frame, frame.facts.transport)
     elif protocol in (1, 58) and at + 4 <= end:
-        kind = (version, frame.octets[at])
+        kind, code = frame.octets[at : at + 2]
         name = "ICMP" if protocol == 1 else "ICMPv6"
-        frame.take(f"{name}{what}", _ECHO if kind in _ECHOES else _ERROR, at, end)
-        if kind in _QUOTING and not what:
+        frame.take(f"{name}{what}", icmp_places.header(version, kind, code), at, end)
+        if (version, kind) in icmp_places.QUOTING and not what:
             _internet(frame, IPV4 if version == 4 else IPV6, end, ", quoted")
 
 

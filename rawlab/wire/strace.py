@@ -1,14 +1,16 @@
 """System calls in strace's words: `connect(3, 10.0.0.2:7) = -1 ECONNREFUSED (Connection refused)`.
 
-As strace(1) writes them, but that an address stands as `10.0.0.2:7` instead of its whole struct sockaddr, and
-its length is left out. `parse_call(format_call(x)) == x` for what the notation carries: name, arguments'
-values, result and errno, as long as no string was cut (`strsize` None).
+As strace(1) writes them, but that an address stands as `10.0.0.2:7` instead of its whole struct sockaddr, that of a
+packet socket as `sll_ifindex=client` with the interface's name, and that its length is left out.
+`parse_call(format_call(x)) == x` for what the notation carries: name, arguments' values, result and errno, as long as
+no string was cut (`strsize` None).
 """
 
 from __future__ import annotations
 
 import re
 from itertools import dropwhile, takewhile
+from typing import TypeGuard
 
 from rawlab.model.address import Endpoint
 from rawlab.model.event import Call, Value
@@ -26,6 +28,8 @@ OUTPUTS = {
     "getpeername": {"addr"},
     "getsockopt": {"optval"},
 }
+_POLL = re.compile(r"^poll\((\[.*\]), \d+, (-?\d+)\) = (.*)$")
+_POLLFD = re.compile(r"\{fd=(-?\d+), r?events=([\w|]+)\}")
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r", "\v": "\\v", "\f": "\\f"}
 _UNESCAPES = {text[1]: character for character, text in _ESCAPES.items()}
 _TOKEN = re.compile(
@@ -43,32 +47,58 @@ def format_call(call: Call, strsize: int | None = None) -> str:
     """The call in strace's words; strings longer than `strsize` octets are cut and end in '...'."""
     if call.returned_ns is None and call.name != "exit_group":  # which never returns: strace writes '= ?'
         return format_entry(call, strsize)
-    shown = [format_value(value, strsize) for _, value in call.args]
+    shown = [text for _, text in _arguments(call, strsize)]
     return f"{call.name}({', '.join(shown)}) = {format_result(call)}"
 
 
 def format_entry(call: Call, strsize: int | None = None) -> str:
     """The call as far as it is known when it is entered: up to the first argument that the kernel fills in."""
     outputs = OUTPUTS.get(call.name, ())
-    known = takewhile(lambda argument: argument[0] not in outputs, call.args)
-    shown = [format_value(value, strsize) for _, value in known]
-    return f"{call.name}({', '.join(shown)}{',' if len(shown) < len(call.args) else ''} {UNFINISHED}"
+    arguments = _arguments(call, strsize)
+    shown = [text for _, text in takewhile(lambda argument: argument[0] not in outputs, arguments)]
+    return f"{call.name}({', '.join(shown)}{',' if len(shown) < len(arguments) else ''} {UNFINISHED}"
 
 
 def format_resumed(call: Call, strsize: int | None = None) -> str:
     """The rest of it, at its return."""
     outputs = OUTPUTS.get(call.name, ())
-    rest = dropwhile(lambda argument: argument[0] not in outputs, call.args)
-    shown = ", ".join(format_value(value, strsize) for _, value in rest)
+    rest = dropwhile(lambda argument: argument[0] not in outputs, _arguments(call, strsize))
+    shown = ", ".join(text for _, text in rest)
     return f"<... {call.name} resumed>{shown}) = {format_result(call)}"
 
 
 def format_result(call: Call) -> str:
     """What stands behind the '=': '5', '-1 ECONNREFUSED (Connection refused)', '?' where it did not return."""
+    if call.errno is None and call.result is not None and call.name == "poll":
+        return f"{call.result}{_ready(call)}"
     if call.errno is None:
         return "?" if call.result is None else str(call.result)
     _, words = ERRNOS.get(call.errno, (0, ""))
     return f"{call.result} {call.errno}" + (f" ({words})" if words else "")
+
+
+def _arguments(call: Call, strsize: int | None) -> list[tuple[str, str]]:
+    """(name, text) of each; of poll(2) with the number of its descriptors, and without what the kernel found."""
+    given = dict(call.args)
+    if call.name == "poll" and _is_pollfds(fds := given.get("fds")):
+        timeout = [("timeout", format_value(given["timeout"]))] if "timeout" in given else []
+        return [("fds", _pollfds(fds, "events")), ("nfds", str(len(fds))), *timeout]
+    return [(name, format_value(value, strsize)) for name, value in call.args]
+
+
+def _ready(call: Call) -> str:
+    """What poll(2) found, behind its result: ' ([{fd=3, revents=POLLIN}])'."""
+    if not _is_pollfds(ready := dict(call.args).get("ready")):
+        return ""
+    return f" ({_pollfds(ready, 'revents')})" if ready else " (Timeout)"
+
+
+def _is_pollfds(value: Value) -> TypeGuard[tuple[tuple[Value, Value], ...]]:
+    return isinstance(value, tuple) and all(isinstance(one, tuple) and len(one) == 2 for one in value)
+
+
+def _pollfds(value: tuple[tuple[Value, Value], ...], name: str) -> str:
+    return f"[{', '.join(f'{{fd={format_value(fd)}, {name}={format_value(events)}}}' for fd, events in value)}]"
 
 
 def format_value(value: Value, strsize: int | None = None) -> str:
@@ -109,6 +139,7 @@ def _unescape(text: str) -> bytes:
 
 def parse_call(text: str) -> tuple[str, tuple[Value, ...], int | None, str | None]:
     """(name, arguments, result, errno) of a call in strace's words. Raises ValueError with the place."""
+    text = _POLL.sub(_polled, text)
     shape = re.fullmatch(r"(\w+)\((.*)\) = (?:(\?)|(-?\d+)(?: ([A-Z]\w*)(?: \(.*\))?)?)", text, re.DOTALL)
     if not shape:
         raise ValueError(f"{text!r}: expected name(arguments) = result")
@@ -119,6 +150,14 @@ def parse_call(text: str) -> tuple[str, tuple[Value, ...], int | None, str | Non
             f"{text!r}: at column {len(name) + 2 + at}: expected an argument, came {arguments[at : at + 8]!r}"
         )
     return name, values, None if unknown else int(result), code
+
+
+def _polled(poll: re.Match[str]) -> str:
+    """A poll with what it found among its arguments, each descriptor a pair, as all other calls' are written."""
+    fds, timeout, result = poll.groups()
+    found = re.fullmatch(r"(\d+) \((\[.*\]|Timeout)\)", result)
+    ready = f", {found[2].replace('Timeout', '[]')}" if found else ""
+    return _POLLFD.sub(r"[\1, \2]", f"poll({fds}, {timeout}{ready}) = {found[1] if found else result}")
 
 
 def _values(text: str, at: int) -> tuple[tuple[Value, ...], int]:

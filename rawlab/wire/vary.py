@@ -51,8 +51,10 @@ def parse_vary(text: str) -> Vary:
         return Vary(layer=layer, field=field, text=text)
     low, dash, high = bounds.partition("-")
     values = _number(low), _number(high)
-    if not dash or values[0] is None or values[1] is None or values[0] > values[1]:
+    if not dash or values[0] is None or values[1] is None:
         raise UsageError(f"--vary {text}: expected LAYER.FIELD=LOW-HIGH, as tcp.sport=1024-65535")
+    if values[0] > values[1]:
+        raise UsageError(f"--vary {text}: {low} is above {high}; the lower one first: {name}={high}-{low}")
     return Vary(layer=layer, field=field, low=values[0], high=values[1], text=text)
 
 

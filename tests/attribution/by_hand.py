@@ -74,7 +74,7 @@ class Wire:
             )
         )
 
-    def opens(self, host: str, inode: int, domain: str, type: str, protocol: str = "IPPROTO_IP", at: int = 0) -> None:
+    def opens(self, host: str, inode: int, domain: str, type: str, protocol: Value = "IPPROTO_IP", at: int = 0) -> None:
         """socket(2)."""
         self.calls(host, at, "socket", ("domain", domain), ("type", type), ("protocol", protocol), result=3, made=inode)
 

@@ -44,15 +44,14 @@ def without_calls(timeline: Timeline, *, one_end: bool) -> Timeline:
 @pytest.mark.parametrize("one_end", [True, False], ids=["one end", "both ends"])
 @pytest.mark.parametrize("path", CAPTURES, ids=lambda path: path.stem)
 def test_a_capture_is_told_as_it_comes(path: Path, one_end: bool) -> None:
-    """Each packet's words, relative numbers, cause and states; a state that is not known yet is left out."""
+    """Each packet's words, relative numbers, cause and states, which are told of whoever has spoken."""
     timeline = without_calls(store.load(path), one_end=one_end)
     whole = tell(timeline, decode).packets
     live = followed(timeline)
     assert [words(packet, addresses=True) for packet in live] == [words(packet, addresses=True) for packet in whole]
     for packet, told in zip(live, whole, strict=True):
         assert packet.sender == told.sender
-        states = dict(told.states)
-        assert all(state in (None, states.get(host)) for host, state in packet.states), packet
+        assert packet.states == told.states, packet
         if not any(words in told.cause.reason for words in FORESEEN):
             assert told.cause.reason.startswith(packet.cause.reason)  # what became of it, comes later
             assert replace(packet.cause, reason="") == replace(told.cause, reason="")

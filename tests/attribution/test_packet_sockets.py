@@ -6,8 +6,9 @@ import pytest
 
 from rawlab.labs.headers import ACK, SYN, ip, tcp
 from rawlab.model.address import Endpoint
+from rawlab.model.event import Value
 from rawlab.model.story import Story
-from tests.attribution.by_hand import SERVER, Wire
+from tests.attribution.by_hand import BEGIN_NS, SERVER, Wire
 
 TO_SERVER, TO_CLIENT = ("client", "server"), ("server", "client")
 
@@ -37,10 +38,28 @@ def test_a_packet_socket_waits_for_what_its_recv_returned(type: str, recorded: i
 
 
 def test_who_speaks_for_an_address_of_no_kernel_is_its_tcp() -> None:
-    """The client's states are those of its program: SYN-SENT, and ESTABLISHED when SYN-ACK has come."""
+    """The client's states are those of its program: SYN-SENT, and ESTABLISHED when its recv has taken SYN-ACK."""
     story = handshake("10.0.0.10")
+    assert [(one.at_ns - BEGIN_NS) // 1000 for one in story.transitions if one.state == "ESTABLISHED"] == [170]
     assert dict(story.packets[0].states)["client"] == "SYN-SENT"
     assert [dict(told.states_after)["client"] for told in story.calls if told.call.name == "recv"] == ["ESTABLISHED"]
+
+
+@pytest.mark.parametrize(
+    ("domain", "protocol"), [("AF_INET", "IPPROTO_RAW"), ("AF_PACKET", "IPPROTO_IP"), ("AF_PACKET", 0)]
+)
+def test_nobody_is_at_an_address_of_no_kernel_where_the_program_hears_nothing(domain: str, protocol: Value) -> None:
+    """What is sent by hand alone, through sockets to which nothing comes, has no state."""
+    syn = ip("10.0.0.10", SERVER.address, 6, tcp(Endpoint("10.0.0.10", 40000), SERVER, SYN, 1000, 0))
+    link = bytes([2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0]) + b"\x08\x00" if domain == "AF_PACKET" else b""
+    wire = Wire()
+    wire.opens("client", 71, domain, "SOCK_RAW", protocol)
+    wire.sends("client", 100, 71, link + syn, SERVER.address)
+    wire.passes(syn, TO_SERVER, 102)
+    (packet,) = wire.story().packets
+    assert packet.cause.kind == "call"
+    assert dict(packet.states) == {"client": None, "server": "CLOSED"}
+    assert not wire.story().transitions
 
 
 def test_a_syn_by_hand_from_the_kernels_own_address_is_nothing_to_the_kernel() -> None:

@@ -126,7 +126,7 @@ class Runs:
         return found
 
     def _start(self, wanted: Wanted) -> None:
-        words = ["capture", wanted.lab, "-o", f"{wanted}.pcapng", "--format", "json"]
+        words = ["capture", wanted.lab, "-o", f"{wanted}.pcapng", "--force", "--format", "json"]
         words += ["--ipv6"] * wanted.ipv6
         if wanted.loopback:  # which others use, too
             words += ["--lo", "--port", str(_free_port())]

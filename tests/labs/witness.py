@@ -36,10 +36,6 @@ _REWRITE: Sequence[tuple[str, str]] = (
     (r"\bSOL_IP\b", "IPPROTO_IP"),
     (r"\bSOL_IPV6\b", "IPPROTO_IPV6"),
     (r"O_RDONLY\|O_NONBLOCK", "O_NONBLOCK"),
-    (
-        r"^poll\(\[\{fd=(\d+), events=(\w+)\}\], 1, (-?\d+)\) = 1 \(\[\{fd=\d+, revents=(\w+)\}\]\)",
-        r"poll([[\1, \2]], \3, [[\1, \4]]) = 1",
-    ),
 )
 
 

@@ -44,6 +44,12 @@ def shell(words: str, folder: Path) -> subprocess.CompletedProcess[str]:
         (("capture", "tcp-echo", "--port", "7; reboot"), "1 to 65535"),
         (("capture", "tcp-echo", "--clients", "-1"), "--clients"),
         (("capture", "tcp-echo", "--format", "jsn"), "json"),
+        (("capture", "tcp-echo", "--ipv4"), "unrecognized arguments: --ipv4; see rawlab capture --help"),
+        (("capture", "raw-handshake", "--clients", "3"), "its programs take one --message or --size"),
+        (("capture", "raw-handshake", "--size", "537"), "a message of 537 octets: its one packet takes 536"),
+        (("capture", "raw-fragments", "--message", "x"), "take neither --message, --size nor --clients"),
+        (("capture", "udp-simple", "--message", "x", "--size", "3"), "no use for a second --message or --size"),
+        (("capture", "--all", "--message", "x"), "--all runs each lab as it stands: leave --message out"),
         (("captur", "tcp-echo"), "capture"),
         (("replay",), "FILE"),
     ],
@@ -52,6 +58,20 @@ def test_words(folder: Path, words: tuple[str, ...], says: str) -> None:
     """Words that mean nothing: 2, and what was expected, or what is near."""
     assert says in refused(2, *words, folder=folder)
     assert not os.listdir(folder)
+
+
+def test_a_sniffed_file_has_no_calls_to_show(folder: Path) -> None:
+    """Asked for them, replay says so, instead of a table of something else."""
+    sniffed = str(runs.REPOSITORY / "captures" / "sniff-http.pcapng")
+    for words in (("--table", "calls"), ("--endpoint-calls",)):
+        assert "it holds packets and no calls" in refused(2, "replay", sniffed, *words, folder=folder)
+
+
+def test_explain_says_how_a_row_is_named(folder: Path) -> None:
+    """A file without a row is no topic; r5 is a row that is not taken apart."""
+    file = str(runs.REPOSITORY / "captures" / "tcp-echo.pcapng")
+    assert f"say {file}:p6 for its packet 6" in refused(2, "explain", file, folder=folder)
+    assert "r5: is a call that rawlab's own TCP or SCTP makes" in refused(2, "explain", f"{file}:r5", folder=folder)
 
 
 # ------------------------------------------------------------------------------------------------ input
@@ -242,6 +262,50 @@ def test_unwritable_output(folder: Path, to: str) -> None:
     assert done.stderr.count("\n") == 1, done.stderr
     if "-o" not in to:
         assert store.load(folder / "tcp-echo.pcapng").complete
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("list",),
+        ("doctor",),
+        ("explain", "accept"),
+        ("completion", "bash"),
+        ("craft", "IP()", "--show"),
+        ("sniff", "-i", "lo", "--duration", "0.1"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_every_command_says_what_it_could_not_print(folder: Path, words: tuple[str, ...]) -> None:
+    """6 and one line, whatever the command; not the interpreter's own words at its end."""
+    if words[0] == "sniff":
+        runs.need_root()
+    done = runs.rawlab(*words, folder=folder, before=["sh", "-c", 'exec "$@" >/dev/full', "sh"])
+    assert done.code == 6, done.err
+    assert done.err.splitlines()[-1].startswith("rawlab: standard output: No space left on device: ")
+    assert done.err.count("standard output") == 1
+    assert "Exception" not in done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("craft", 'IP()/UDP(dport=9)/"x"', "-o", "a.pcapng"),
+        ("craft", 'IP()/UDP(dport=9)/"x"', "--flood", "--count", "100", "-o", "a.pcapng"),
+        ("capture", "udp-echo", "--live", "-o", "a.pcapng"),
+    ],
+    ids=["craft", "flood", "live"],
+)
+def test_what_can_not_be_printed_before_a_run_does_not_prevent_it(folder: Path, words: tuple[str, ...]) -> None:
+    """The run goes to its end, its file is whole; then 6, and one line."""
+    runs.need_networks()
+    done = runs.rawlab(*words, folder=folder, before=["sh", "-c", 'exec "$@" >/dev/full', "sh"])
+    assert done.code == 6, done.err
+    assert "standard output: No space left on device" in done.says_one_line()
+    captured = store.load(folder / "a.pcapng")
+    assert captured.complete
+    assert captured.frames
 
 
 def test_closed_output(folder: Path) -> None:

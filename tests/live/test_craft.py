@@ -118,6 +118,22 @@ def test_what_is_meant_to_be_wrong_is_sent_wrong(folder: Path, text: str, wrong:
     assert wrong in [check.name for check in checks(packet.data, 1) if not check.right]
 
 
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ('IP(src="10.0.0.77")/TCP(flags="S")', "ARP for 10.0.0.77 (p4"),
+        ('IP(src="10.0.0.77")/UDP()', "ARP for 10.0.0.77 (p4"),
+        ('Ether()/IPv6(src="fd00::77")/TCP(flags="S")', "neighbour discovery for fd00::77 (p2"),
+    ],
+)
+def test_an_answer_that_cannot_leave(folder: Path, text: str, asked: str) -> None:
+    """To an address that is nobody's: it is said who asks for whom in vain, and that address has no state."""
+    last = shown(folder, text)
+    assert f"no answer came, nor could one: nobody answers {asked}" in last
+    states = [dict(packet.states) for packet in load(folder / "a.pcapng").packets if packet.cause.kind == "call"]
+    assert [each.get("client") for each in states] == [None]
+
+
 def test_several_packets_in_order(folder: Path) -> None:
     """Descriptions one after the other, the whole --count times."""
     story = crafted(folder, "IP()/ICMP(seq=(1, 2))", 'IP()/UDP(dport=9)/"x"', "--count", "3", "--rate", "200")
@@ -175,7 +191,6 @@ def test_nothing_is_evaluated(folder: Path) -> None:
     ("words", "says"),
     [
         ((), "one packet or more"),
-        (("IP()", "--from", "a:1"), "one packet or more"),
         (("IP()/TPC()",), "nearest: TCP"),
         (("IP()/TCP()", "--set", "tcp.dprt=7"), "nearest: dport"),
         (("IP()/TCP()", "--set", "tcp.dport=70000"), "a number from 0 to 65535"),
@@ -184,6 +199,12 @@ def test_nothing_is_evaluated(folder: Path) -> None:
         (("IP()/TCP()", "--against", "tcp-ecko"), "nearest: tcp-echo"),
         (("IP()/TCP()", "--against", "raw-traceroute"), "a router is before its server"),
         (("IP()/TCP()", "--count", "10001"), "1 to 10000"),
+        (("IP()/TCP()", "--count", "0"), "from 1 to 10000 (with --flood, to 100000000) expected, '0' came"),
+        (("IP()/TCP()", "--ipv6"), "description says which it is, as IPv6()/UDP(); see rawlab craft --help"),
+        (("IP()/TCP()", "--from", "a.pcapng:1"), "one or the other"),
+        (("IP()/TCP()", "--show", "--format", "json"), "--show: prints the packets' fields, and sends nothing"),
+        (("IP()/TCP()", "--show", "-o", "a.pcapng"), "leave --output out"),
+        (("IP()/TCP()", "--flood", "--vary", "tcp.sport=9-3"), "9 is above 3; the lower one first: tcp.sport=3-9"),
         (("IP()/TCP()", "--rate", "1001"), "1 to 1000"),
         (("IP()/TCP()", "--wait", "-1"), "--wait"),
         (("IP()/TCP()", "--wait", "61"), "0 to 60"),

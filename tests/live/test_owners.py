@@ -38,11 +38,27 @@ def test_both_ends_of_a_connection(owner: Owner, address: str) -> None:
 
 
 def test_a_connection_that_is_not_accepted_yet(owner: Owner) -> None:
-    """Its packets are the listening socket's."""
+    """Its packets are the listening socket's, and that is said."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         other = ("127.0.0.1", 9)
         label = owner.label(flow("tcp", other, server.getsockname()))
-        assert label == f"{owner.name}[{os.getpid()}] fd {server.fileno()}"
+        assert label == f"{owner.name}[{os.getpid()}] fd {server.fileno()} (listening)"
+
+
+def test_a_connection_keeps_its_own_socket(owner: Owner) -> None:
+    """Also when that is closed already, and only the listening one is left that its packets would fit."""
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as client:
+        client.connect(server.getsockname())
+        talk = flow("tcp", client.getsockname(), server.getsockname())
+        accepted, _ = server.accept()
+        number = accepted.fileno()
+        mine = f"{owner.name}[{os.getpid()}] fd "
+        client.close()
+        assert owner.label(talk) == f"{mine}{number}"
+        accepted.close()
+        for _ in range(2):
+            owner._looked = 0
+            assert owner.label(talk) == f"{mine}{number}, closed already"
 
 
 def test_an_ipv4_client_of_an_ipv6_socket(owner: Owner) -> None:

@@ -18,6 +18,10 @@ from pathlib import Path
 import pytest
 
 from rawlab.api import load
+from rawlab.commands import sniffing
+from rawlab.errors import LabError
+from rawlab.live.labs_running import RunningLab
+from rawlab.live.sniff import Sniffer, Sniffing
 from tests.live import runs
 
 CLONE_NEWNET = 0x40000000
@@ -437,12 +441,50 @@ def test_inside_a_lab_that_runs(folder: Path, user: int | None) -> None:
     done = sniff.end(None)
     lab.wait()
     assert done.code == 0, done.err
+    assert "rawlab: the lab has ended: " in done.err
     saved = load(folder / "a.pcapng")
     assert {point.host for point in saved.timeline.points} == {"client", "server"}
     assert [host.addresses for host in saved.timeline.hosts if host.name == "client"] == [("10.0.0.1", "fd00::1")]
     assert "the kernel refuses" in done.out
     assert len(saved.packets) == 8 + len(rows_of(done.out))
     assert (folder / "a.pcapng").stat().st_uid == (user or os.getuid())
+
+
+def test_a_lab_that_ends_at_any_moment(folder: Path) -> None:
+    """Before sniff has found it, while it begins to listen, later: sniff ends too, says so, and leaves nothing."""
+    runs.need_networks()
+    moments = random.Random(runs.seed())
+    packets = "craft", 'IP()/UDP(dport=9)/"x"', "--count", "1000", "--rate", "40"
+    for n in range(runs.repetitions(6)):
+        lab = runs.start(*packets, folder=folder, silent=True)
+        pid = _rawlab_of(lab)
+        sniff = runs.start("sniff", "--lab", str(pid), "-o", f"{n}.pcapng", folder=folder)
+        time.sleep(moments.uniform(0.1, 0.6))
+        os.kill(pid, signal.SIGKILL)
+        done = sniff.wait()
+        lab.kill()
+        assert not runs.leftovers(sniff.mark)
+        told = {0: "rawlab: the lab has ended: ", 2: "no lab of that process runs", 7: "the lab ended before it could"}
+        assert told[done.code] in done.err, (done.code, done.err)
+        assert (folder / f"{n}.pcapng").exists() == (done.code == 0)
+
+
+def test_a_lab_that_ends_between_two_looks_at_it() -> None:
+    """What can't be listened to any more is told as that, with what to do, whatever the stage met."""
+    process = subprocess.Popen(["sleep", "60"])
+    lab = RunningLab(pid=process.pid, stage=process.pid, words="", user=os.getuid())
+    ending = sniffing._ending(lab)
+    process.kill()
+    process.wait()
+    sniffer = Sniffer()
+    try:
+        with pytest.raises(LabError, match="ended before it could be listened to; run `rawlab capture`"):
+            sniffing._begin(sniffer, Sniffing(interface=None, lab=lab, program=b"", version="1"), None, ending)
+    finally:
+        sniffer.close()
+        os.close(ending)
+    with pytest.raises(LabError, match="ended before it could be listened to; run `rawlab capture`"):
+        sniffing._ending(lab)
 
 
 def _rawlab_of(lab: runs.Started) -> int:

@@ -177,6 +177,17 @@ def test_an_sctp_association_s_chunks() -> None:
         assert re.search(rf"{word}[^()]*\(RFC 9260 section {re.escape(section)}\)", said)
 
 
+def test_a_fragment_s_notation_is_spelt_out() -> None:
+    """frag id@offset+: which octets of which packet, and whether more follow; UDP's length is the whole message's."""
+    told = explanations(story_of("raw-fragments"))
+    assert "frag 1@0+: of the packet with identification 1, octets 0 to 23 of what follows the IP header" in told["p3"]
+    assert "the whole message of 60 octets, of which 16 are here" in told["p3"]
+    assert "octets 24 to 47" in told["p2"]
+    assert "the + says that further fragments follow" in told["p2"]
+    assert "frag 1@48: of the packet with identification 1, octets 48 to 67" in told["p1"]
+    assert "without +, it is the last" in told["p1"]
+
+
 def test_an_ack_that_waited_says_how_long() -> None:
     """40 ms behind the data; one at once says nothing of it."""
     late = ECHO.replace("p5  server>  435-     [.] ack 6", "p5  server>  40430-     [.] ack 6")

@@ -117,3 +117,18 @@ def test_json() -> None:
     told = json.loads(view.to_json(TOLD))
     assert told["counters"] == {"Tcp.InSegs": 1_000_000, "TcpExt.ListenOverflows": 4}
     assert (told["sent"], told["answers"]["TCP RST"]) == (1_000_000, 3)
+    assert (told["went_out"], sum(told["answers"].values()), told["others"]) == (30, 23, 7)
+    assert told["file"] == "of those captured the first 50 and the last 50"
+    assert json.loads(view.to_json(replace(TOLD, whole=True)))["file"] == "all that were captured"
+
+
+def test_settings_of_protocols_that_took_no_part_are_left_out() -> None:
+    """ICMP's rate limits stand where ICMP's counters moved, TCP's where TCP's did; nowhere, no line of them."""
+    settings = {"net.ipv4.tcp_syncookies": "1", "net.ipv4.icmp_ratelimit": "0"}
+    syns = replace(TOLD, settings=settings)
+    assert lines(syns)[-1] == "with net.ipv4.tcp_syncookies = 1"
+    assert json.loads(view.to_json(syns))["settings"] == {"net.ipv4.tcp_syncookies": "1"}
+    pings = replace(syns, before={}, after={"Icmp.InEchos": 3})
+    assert lines(pings)[-1] == "with net.ipv4.icmp_ratelimit = 0"
+    raw = replace(syns, before={}, after={"Ip.InReceives": 3})
+    assert "with" not in view.report(raw).splitlines()[-1]

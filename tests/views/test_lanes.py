@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from rawlab.api import load
 from rawlab.model.story import Story
 from rawlab.views import lanes, time_axis
@@ -66,3 +68,12 @@ def test_a_conversation_that_is_not_shown_has_no_lane() -> None:
     """Of two, the second alone."""
     story = load(CAPTURES / "tcp-concurrent.pcapng")
     assert set(told(story, shown(story, flow=2))) == {(0, 2), (1, 2)}
+
+
+@pytest.mark.parametrize("path", sorted(CAPTURES.glob("*.pcapng")), ids=lambda path: path.stem)
+def test_no_state_comes_back(path: Path) -> None:
+    """No other socket's or connection's states are mixed in: but CLOSED and LISTEN, a lane has each once."""
+    for lane in told(load(path)).values():
+        states = [one.split()[1] for one in lane]
+        assert all(states.count(state) == 1 for state in states if state not in ("CLOSED", "LISTEN")), states
+        assert all(states.count(state) < 3 for state in states), states

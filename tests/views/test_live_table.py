@@ -53,6 +53,30 @@ def test_in_a_pipe_a_row_is_a_line() -> None:
     assert table.header().splitlines()[0].split() == ["#", "ms", "from", "packet", *states, "why"]
 
 
+def test_in_a_pipe_a_column_is_as_wide_as_its_longest_cell_so_far() -> None:
+    """A row that is wider than the head moves no row behind it back: what stands after it is aligned with it."""
+    points, hosts, packets = seen("sctp-echo")
+    table = LiveTable(points, hosts)
+    places = []
+    for packet in packets:
+        row = table.row(packet)
+        places.append(row.index(packet.cause.reason))
+    assert places == sorted(places)
+    assert places[0] < places[-1]
+
+
+def test_where_a_router_is_the_ttl_is_told() -> None:
+    """Each packet's own, as in a saved capture's table; elsewhere it says nothing."""
+    points, hosts, packets = seen("raw-traceroute")
+    table = LiveTable(points, hosts)
+    told = [(packet.facts.ip.ttl, table.row(packet)) for packet in packets if packet.facts.ip is not None]
+    assert told
+    assert all(f", ttl {ttl} " in row for ttl, row in told)
+    points, hosts, packets = seen("udp-large")
+    table = LiveTable(points, hosts)
+    assert not any(", ttl" in table.row(packet) for packet in packets)
+
+
 def test_the_words_are_the_tables() -> None:
     """Number, milliseconds since the first row, who, what, both states, why and how sure that is."""
     points, hosts, packets = seen("tcp-echo")

@@ -20,7 +20,7 @@ CONTRACT: dict[str, Type] = {
     "lab": TEXT,
     "kernel": TEXT,
     "stack": TEXT,
-    "hosts": [{"name": str, "addresses": [str]}],
+    "hosts": [{"name": str, "addresses": [str], "own_tcp": [str]}],
     "losses": [{"host": str, "captured": NUMBER, "dropped": NUMBER}],
     "damaged_at": NUMBER,
     "calls": [

@@ -159,7 +159,7 @@ def test_any_value_of_any_field_is_taken_or_refused(field: tuple[str, str], valu
     ("text", "to", "why"),
     [
         ("IP()/UDP()", "10.0.0.2", "IP_HDRINCL"),
-        ("IPv6()/UDP()", "fd00::2", "IP_HDRINCL"),
+        ("IPv6()/UDP()", "fd00::2", "IPPROTO_RAW implies IPV6_HDRINCL"),
         ('IP(dst="10.0.0.3")/UDP()', "10.0.0.3", "IP_HDRINCL"),
         ("IP()/UDP(chksum=1)", "10.0.0.2", "IP_HDRINCL"),
         ("Ether()/IP()", None, "link header"),

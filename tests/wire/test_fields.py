@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rawlab.labs import headers
+from rawlab.model.address import Endpoint
 from rawlab.model.facts import TcpSegment
 from rawlab.wire.decode import decode
 from rawlab.wire.fields import MAX_LAYERS, MAX_VALUE, Field, Layer, fields
@@ -57,6 +59,22 @@ def test_layers_and_fields_have_their_places() -> None:
     )
     assert field(layers, "TCP", "seq").raw == 0xFFFFFFFE
     assert field(layers, "TCP", "options").value == "[('MSS', 1460)]"
+
+
+@pytest.mark.parametrize("version6", [False, True])
+def test_an_icmp_error_is_taken_apart(version6: bool) -> None:
+    """Type, code and checksum, then the quoted headers, field by field, to the octets behind them."""
+    ends = ("fd00::1", "fd00::2") if version6 else ("10.0.0.1", "10.0.0.2")
+    refused = headers.ip(*ends, 17, headers.udp(Endpoint(ends[0], 40000), Endpoint(ends[1], 7), b"hello"))
+    packet = headers.ip(*ends[::-1], 58 if version6 else 1, headers.port_unreachable(refused))
+    layers = fields(packet, 101)
+    icmp = "ICMPv6 Destination Unreachable" if version6 else "ICMP"
+    quoted = "IPv6 in ICMPv6" if version6 else "IP in ICMP"
+    assert [layer.name for layer in layers[1:]] == [icmp, quoted, "UDP in ICMP", "Raw"]
+    assert whole(layers, packet)
+    assert (field(layers, icmp, "type").raw, field(layers, icmp, "code").raw) == ((1, 4) if version6 else (3, 3))
+    assert field(layers, quoted, "src").value == ends[0]
+    assert field(layers, "UDP in ICMP", "dport").raw == 7
 
 
 def test_a_field_of_more_than_64_bits_is_octets() -> None:
@@ -135,9 +153,9 @@ def test_captures(name: str) -> None:
         layers = fields(data, linktype)
         assert whole(layers, data)
         transport = decode(data, linktype, length).transport
-        headers = [layer for layer in layers if layer.name == "TCP"]
-        if isinstance(transport, TcpSegment) and headers:
-            assert headers[0].offset + headers[0].length == transport.data[0]
+        found = [layer for layer in layers if layer.name == "TCP"]
+        if isinstance(transport, TcpSegment) and found:
+            assert found[0].offset + found[0].length == transport.data[0]
 
 
 @pytest.mark.parametrize("name", ["tcp-urgent.pcap", "ipv6-tcp.pcap", "tcp-sack.cap"])

@@ -16,6 +16,7 @@ from tests.wire.test_fields import whole
 
 FRAME = ethernet(0x0800, ipv4(6, tcp(options=b"\2\4\5\xb4\1\3\3\7"))) + b"\0\0\0"
 CAPTURES = sorted((Path(__file__).parents[2] / "captures").glob("*.pcapng"))
+UNREACHABLE = "3 (destination unreachable)"
 LINKTYPES = (0, 1, 12, 14, 101, 108, 113, 228, 229, 276, 9999)
 
 
@@ -69,6 +70,37 @@ def test_an_icmp_error_s_quoted_packet_is_read_too() -> None:
     error = b"\3\3\0\0\0\0\0\0" + ipv4(17, udp(b"hi"))
     layers = places(ethernet(0x0800, ipv4(1, error)))
     assert [layer.name for layer in layers[2:]] == ["ICMP", "IPv4, quoted", "UDP, quoted", "Raw"]
+
+
+@pytest.mark.parametrize(
+    ("message", "says"),
+    [
+        ("0303abcd00000000", ["3 (destination unreachable)", "3 (port unreachable)", "0xabcd", "0x0"]),
+        ("0c00000014000000", ["12 (parameter problem)", "0 (pointer indicates the error)", "0x0000", "20", "0"]),
+        ("03040000000005dc", [UNREACHABLE, "4 (fragmentation needed and DF set)", "0x0000", "0", "1500"]),
+        ("0b00000000000000", ["11 (time exceeded)", "0 (time to live exceeded in transit)", "0x0000", "0x0"]),
+        ("0800000000070001", ["8 (echo)", "0", "0x0000", "7", "1"]),
+        ("2a07000000000001", ["42", "7", "0x0000", "0x1"]),
+    ],
+)
+def test_icmp_s_types_and_codes_are_named(message: str, says: list[str]) -> None:
+    """By RFC 792's words, a number alone where it has none; what the last four octets are is the type's matter."""
+    layer = places(ipv4(1, bytes.fromhex(message)), 101)[1]
+    assert [it.value for it in layer.fields] == says
+
+
+@pytest.mark.parametrize(
+    ("message", "says"),
+    [
+        ("0104abcd00000000", ["1 (destination unreachable)", "4 (port unreachable)", "0xabcd", "0x0"]),
+        ("0200000000000500", ["2 (packet too big)", "0", "0x0000", "1280"]),
+        ("8100000000070001", ["129 (echo reply)", "0", "0x0000", "7", "1"]),
+    ],
+)
+def test_icmpv6_has_types_of_its_own(message: str, says: list[str]) -> None:
+    """RFC 4443's."""
+    layer = places(ipv6(58, bytes.fromhex(message)), 101)[1]
+    assert [it.value for it in layer.fields] == says
 
 
 @pytest.mark.parametrize("file", CAPTURES, ids=lambda file: file.stem)

@@ -59,7 +59,25 @@ ACCEPT = call("accept", ("sockfd", 3), ("addr", Endpoint("fd00::1", 40000)), res
         (ACCEPT, "accept(3, [fd00::1]:40000) = 4"),
         (
             call("poll", ("fds", ((3, "POLLIN|POLLHUP"),)), ("timeout", -1), result=1),
-            "poll([[3, POLLIN|POLLHUP]], -1) = 1",
+            "poll([{fd=3, events=POLLIN|POLLHUP}], 1, -1) = 1",
+        ),
+        (
+            call(
+                "poll",
+                ("fds", ((3, "POLLIN"), (4, "POLLPRI"))),
+                ("timeout", 5),
+                ("ready", ((3, "POLLIN"),)),
+                result=1,
+            ),
+            "poll([{fd=3, events=POLLIN}, {fd=4, events=POLLPRI}], 2, 5) = 1 ([{fd=3, revents=POLLIN}])",
+        ),
+        (
+            call("poll", ("fds", ((3, "POLLIN"),)), ("timeout", 50), ("ready", ()), result=0),
+            "poll([{fd=3, events=POLLIN}], 1, 50) = 0 (Timeout)",
+        ),
+        (
+            replace(call("poll", ("fds", ((3, "POLLIN"),)), ("timeout", 50)), result=-1, errno="EINTR"),
+            "poll([{fd=3, events=POLLIN}], 1, 50) = -1 EINTR (Interrupted system call)",
         ),
         (
             call("recv", ("sockfd", 3), ("buf", None), ("len", 9), ("flags", "MSG_PEEK")),

@@ -15,6 +15,7 @@ import hashlib
 import html
 import json
 from collections.abc import Collection
+from functools import cache
 from importlib.resources import files
 from string import Template
 from typing import Any
@@ -71,9 +72,9 @@ def render(
 
 def assemble(shell: str, scripts: Collection[str], *, title: str, theme: str | None, known: Any, **parts: str) -> str:
     """A page of that shell, its style and scripts inlined and their hashes in its policy; `parts` are HTML."""
-    style = "\n".join((_file("page.css"), svg.style("light"), *_dark()))
-    script = '"use strict";\n' + "\n".join(map(_file, scripts))
-    return Template(_file(shell)).substitute(
+    style = "\n".join((file("page.css"), svg.style("light"), *_dark()))
+    script = '"use strict";\n' + "\n".join(map(file, scripts))
+    return Template(file(shell)).substitute(
         parts,
         title=html.escape(title),
         theme=f' data-theme="{theme}"' if theme else "",
@@ -123,7 +124,9 @@ def _heads(ladder: Ladder) -> str:
     return f'<svg xmlns="http://www.w3.org/2000/svg" {size} aria-hidden="true">{ground}{names}</svg>'
 
 
-def _file(name: str) -> str:
+@cache
+def file(name: str) -> str:
+    """The text of a file beside this one. Raises OSError."""
     return files(__name__).joinpath(name).read_text(encoding="utf-8")
 
 

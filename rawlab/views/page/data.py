@@ -12,7 +12,7 @@ from typing import Any
 
 from rawlab import topics
 from rawlab.model.story import CallStory, Packet, Story
-from rawlab.views import anatomy
+from rawlab.views import anatomy, writers
 from rawlab.views.captions import duration
 from rawlab.views.escape import terminal
 from rawlab.views.explanations import explanations
@@ -96,7 +96,7 @@ class _Data:
         begin = layer.offset * 8
         fields = tuple((field.name, field.offset_bits - begin, field.length_bits) for field in layer.fields)
         shape = self.shapes.setdefault((_NAMES.get(layer.name, layer.name), fields), len(self.shapes))
-        writer = terminal(anatomy.writer(layer, packet, self.story))
+        writer = terminal(writers.writer(layer, packet, self.story))
         values = [terminal(field.value) + _relative(field.name, layer, packet) for field in layer.fields]
         return [shape, layer.offset, layer.length, writer, values]
 
