@@ -159,9 +159,9 @@ REFUSED = (
 )
 
 
-def words_of(text: str, *more: str) -> list[str]:
+def words_of(*words: str) -> list[str]:
     """The command that sends this in a lab."""
-    return ["craft", text, "--wait", "0.05", "--format", "json", "-o", "a.pcapng", *more]
+    return ["craft", *words, "--wait", "0.05", "--format", "json", "-o", "a.pcapng"]
 
 
 def test_as_many_ways_as_promised() -> None:
@@ -170,15 +170,16 @@ def test_as_many_ways_as_promised() -> None:
     assert len(set(map(tuple, REFUSED))) == len(REFUSED)
 
 
-@pytest.mark.parametrize("text", IN_THE_LAB)
-def test_it_is_sent_in_the_lab(folder: Path, outside: Outside, text: str) -> None:
-    """It leaves the client and arrives at the other end of the lab's wire; outside, no frame is counted."""
+@pytest.mark.parametrize("first", range(0, len(IN_THE_LAB), 10))
+def test_it_is_sent_in_the_lab(folder: Path, outside: Outside, first: int) -> None:
+    """Each leaves the client and arrives at the other end of the lab's wire; outside, no frame is counted."""
+    texts = IN_THE_LAB[first : first + 10]
     before = outside.counted()
-    done = runs.rawlab(*words_of(text), folder=folder, before=outside.words)
+    done = runs.rawlab(*words_of(*texts), folder=folder, before=outside.words)
     assert outside.counted() == before
     assert done.code == 0, done.err
     mine = [packet for packet in load(folder / "a.pcapng").packets if packet.cause.kind == "call"]
-    assert [packet.arrived_ns is not None for packet in mine] == [True]
+    assert [packet.arrived_ns is not None for packet in mine] == [True] * len(texts)
 
 
 @pytest.mark.parametrize("words", REFUSED, ids=" ".join)
