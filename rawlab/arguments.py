@@ -295,7 +295,7 @@ Makes a capture, or a part of it, into what a lecture shows; the ending of OUT s
   .html                one page to step through, offline
   .svg .png .pdf       the ladder as a picture          .tex   the same in TikZ, for LaTeX and beamer
   .txt                 the ladder in characters         .mmd   a Mermaid sequence diagram
-  .md .csv .json       the rows, for documents, spreadsheets, scripts
+  .md .csv .json       the rows, for documents (.md: beside it its picture, OUT.svg), spreadsheets, scripts
   .pcapng              the capture, what rawlab says of each packet as its comment: Wireshark shows it
   .pkt                 a packetdrill script of the run
 """
@@ -325,24 +325,25 @@ def _add_annotate(commands: Any) -> None:
     group = command.add_argument_group("how it looks")
     group.add_argument("--axis", choices=("compressed", "even", "true"), default="compressed", help="of time")
     group.add_argument("--theme", choices=("light", "dark"), help="default: light, or as the reader's browser says")
-    group.add_argument("--scale", type=scale, default=2.0, metavar="X", help="of a .png: pixels a point (default: 2)")
+    group.add_argument("--scale", type=scale, metavar="X", help="of a .png: pixels a point (default: 2)")
     group.add_argument("--width", type=number(60, 400), default=120, metavar="COLUMNS", help="a .txt's (default: 120)")
     group.add_argument(
         "--steps", action="store_true", help="one step at a time: OUT-01.svg, …; a .pdf's pages, a .tex's overlays"
     )
-    group.add_argument("--side", choices=("client", "server"), default="client", help="of a .pkt: the host under test")
+    group.add_argument("--side", choices=("client", "server"), help="of a .pkt: the host under test (default: client)")
     group = command.add_argument_group("a quiz, as .html")
     group.add_argument(
         "--hide", type=hidden, default=(), metavar="WHAT", help="cells to fill in: some of seq,ack,state,cause"
     )
     group.add_argument(
-        "--seed", type=number(0, 2**53 - 1), default=0, metavar="N", help="which cells; the same N, the same cells"
+        "--seed", type=number(0, 2**53 - 1), metavar="N", help="which cells; the same N, the same cells (default: 0)"
     )
     command.set_defaults(command="annotate")
 
 
 _NOTE = """\
-Writes a note on a packet or a call into the capture, where rawlab's tables, steps and page show it; Wireshark does,
+Writes a note on a packet or a call into the capture, where rawlab's tables, steps and page show it (a ladder
+by itself does not); Wireshark does,
 too: on a packet as its comment, which it can edit, on a call as the field RAWLAB_NOTE of its journal entry.
 Without TEXT, lists the notes, Wireshark's too. FILE is replaced in one step by a file of the same owner and mode.
 """

@@ -20,6 +20,8 @@ from rawlab.errors import FormatError, OutputError
 from rawlab.model.timeline import Timeline
 from rawlab.wire import capture
 
+_GZIP = b"\x1f\x8b"  # RFC 1952 section 2.3.1
+
 
 def load(path: str | os.PathLike[str]) -> Timeline:
     """The timeline in a capture file, as far as it is whole. Raises FormatError, OSError."""
@@ -70,6 +72,8 @@ def parse(data: bytes | memoryview, name: str) -> Timeline:
     if not data:
         raise FormatError(f"{name}: is empty; expected a pcapng or pcap capture")
     timeline = capture.read(data)
+    if timeline is None and bytes(data[:2]) == _GZIP:
+        raise FormatError(f"{name}: is compressed with gzip; gunzip it first")
     if timeline is None:
         raise FormatError(
             f"{name}: is no capture: expected it to begin with pcapng's 0a0d0d0a or pcap's a1b2c3d4, "

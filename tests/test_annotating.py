@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import stat
 import subprocess
@@ -107,6 +108,9 @@ def test_of_several_files_all_or_none(tmp_path: Path) -> None:
         (["-o", "x.svg", "--flow", "2"], "--flow 2 of 1: no such conversation"),
         (["-o", "x.svg", "--flow", "0"], "a number from 1 to 1000000 expected"),
         (["-o", "x.png", "--scale", "20"], "pixels is too large"),
+        (["-o", "x.html", "--seed", "3"], "--seed: chooses the cells of a quiz"),
+        (["-o", "x.svg", "--side", "server"], "--side: is of a .pkt; a .svg has none"),
+        (["-o", "x.svg", "--scale", "3"], "--scale: is of a .png; a .svg has none"),
         (["-o", "x.svg", "--axis", "log"], "invalid choice: 'log'"),
     ],
 )
@@ -128,6 +132,25 @@ def test_places_that_take_no_file(tmp_path: Path) -> None:
         assert "is no regular file" in refused(ECHO, "-o", tmp_path / name, "--force", code=6)
     assert kept.read_text() == "mine"
     assert "exists" in refused(ECHO, "-o", "/dev/null", "--format", "svg", code=6)
+
+
+def test_what_stands_beside_is_named_with_its_document(tmp_path: Path) -> None:
+    """A .md writes its picture, too: where that is there already, the line names both."""
+    (tmp_path / "x.svg").write_text("mine")
+    says = refused(ECHO, "-o", tmp_path / "x.md", code=6).replace(f"{tmp_path}/", "")
+    assert "x.svg (x.md has it beside it): exists" in says
+    assert [path.name for path in tmp_path.iterdir()] == ["x.svg"]
+
+
+def test_what_is_compressed_and_what_is_empty(tmp_path: Path) -> None:
+    """A gzipped capture is to be gunzipped; of one without packets, the picture says so."""
+    packed = tmp_path / "x.pcap.gz"
+    packed.write_bytes(gzip.compress(b"anything"))
+    assert "x.pcap.gz: is compressed with gzip; gunzip it first" in refused(packed, "-o", tmp_path / "x.svg", code=4)
+    empty = tmp_path / "empty.pcap"
+    empty.write_bytes(bytes.fromhex("d4c3b2a1020004000000000000000000ffff000001000000"))
+    annotate(empty, "-o", tmp_path / "x.svg")
+    assert "the capture holds no packets" in (tmp_path / "x.svg").read_text()
 
 
 def test_what_is_no_capture(tmp_path: Path) -> None:

@@ -194,12 +194,20 @@ def test_a_place_that_can_t_be_written(path: Path, kind: str) -> None:
     says = {
         "link": "it is a symbolic link; name the file itself",
         "folder": "Is a directory",
-        "nothing": "No such file or directory",
+        "nothing": "there is no such file",
         "read-only": "it is read-only to you; make a copy, and annotate that",
     }
     assert says[kind] in refused(6, target, "p1", "x")
     assert path.read_bytes() == WHOLE
     assert kind != "read-only" or target.read_bytes() == WHOLE
+
+
+def test_rows_that_are_not_there(path: Path) -> None:
+    """The line says which there are, and what there is none of."""
+    says = refused(2, path, "p99", "x")
+    assert " and p1 to p" in says
+    path.write_bytes(b"".join(capture.blocks_of(ladder(""))))
+    assert refused(2, path, "p1", "x").endswith("has no calls and no packets\n")
 
 
 def test_under_sudo_the_file_stays_the_user_s(path: Path) -> None:
@@ -225,7 +233,7 @@ def test_a_folder_that_can_t_be_written(path: Path) -> None:
         pytest.skip("needs a user who is not root")
     path.parent.chmod(0o500)
     try:
-        assert "it is read-only to you" in refused(6, path, "p1", "x")
+        assert f"its folder, {path.parent}, takes no new file" in refused(6, path, "p1", "x")
     finally:
         path.parent.chmod(0o700)
     assert path.read_bytes() == WHOLE

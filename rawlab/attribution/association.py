@@ -86,6 +86,8 @@ class SctpEnd:
     lasts: dict[int, Draft] = field(default_factory=dict)
     "by chunk type, the last packet that it sent with such a chunk"
     heartbeats: dict[str, Draft] = field(default_factory=dict)
+    heartbeat_acks: dict[str, Draft] = field(default_factory=dict)
+    "the last one that came, by the address that it came from"
     "by address, the last HEARTBEAT that it sent there"
     last_arrivals: dict[int, Draft] = field(default_factory=dict)
     "by chunk type, the last packet with such a chunk that it received"

@@ -13,6 +13,7 @@ from rawlab.attribution.words import OWN_TCP, kernel
 from rawlab.model.facts import ArpMessage, IcmpMessage
 
 _MLD = frozenset((130, 131, 132, 143))
+_BROADCAST = "ff:ff:ff:ff:ff:ff"
 _ROUTER = frozenset((133, 134))
 
 
@@ -50,13 +51,18 @@ def _asked(drafts: Sequence[Draft], index: int, draft: Draft, asker: str, target
     waiting = next(_packets(drafts[index + 1 :], asker, target), None)
     who = f"the {draft.sender}'s kernel" if draft.sender else "a kernel"
     what = f"{OWN_TCP}, at {asker}, asks for" if asker in own else f"{who} asks for"
-    if waiting is not None and not known:
+    asked = any(_asker(earlier, target) == _asker(draft, target) for earlier in drafts[:index])
+    to_all = draft.facts.destination_mac == _BROADCAST or _is_multicast(draft)
+    if waiting is not None and (not known or (to_all and not asked)):
         why = f"{what} the link-layer address of {target}, which packet {waiting.n} needs"
         draft.cause = kernel(why, packets=[waiting])
-    elif known:
+    elif known and asked:
         draft.cause = kernel(
             f"{what} the link-layer address of {target} again: its entry had aged", confidence="inferred"
         )
+    elif known and not to_all:
+        why = f"{what} the link-layer address of {target}, to confirm what {target} had told when it asked itself"
+        draft.cause = kernel(why, confidence="inferred")
     else:
         draft.cause = kernel(f"{what} the link-layer address of {target}", confidence="inferred")
 
@@ -78,6 +84,20 @@ def _tells(draft: Draft, address: str) -> bool:
         case ArpMessage(sender=told) | IcmpMessage(version=6, type=136, target=told):
             return told == address
     return False
+
+
+def _asker(draft: Draft, address: str) -> str | None:
+    """Who asks for the address: the host, or, where hosts have no names, its address; None: nobody does."""
+    match draft.facts.transport:
+        case ArpMessage(operation=1, target=target, sender=sender) if target == address:
+            return draft.sender or sender
+        case IcmpMessage(version=6, type=135, target=target) if target == address and draft.facts.ip is not None:
+            return draft.sender or draft.facts.ip.source
+    return None
+
+
+def _is_multicast(draft: Draft) -> bool:
+    return draft.facts.ip is not None and draft.facts.ip.destination.startswith("ff")
 
 
 def _told_to(draft: Draft) -> str | None:

@@ -281,6 +281,8 @@ def arrive(draft: Draft, sender: SctpEnd, receiver: SctpEnd, at_ns: int) -> None
     receiver.last_arrival = draft
     for chunk in packet_of(draft).chunks:
         receiver.last_arrivals[chunk.type] = draft
+        if chunk.type == chunks.HEARTBEAT_ACK and draft.facts.ip is not None:
+            receiver.heartbeat_acks[draft.facts.ip.source] = draft
         if isinstance(chunk, SctpInit):
             receiver.peer_window = chunk.a_rwnd
         elif isinstance(chunk, SctpSack):

@@ -167,9 +167,8 @@ def _heartbeat(now: Moment, chunk: SctpChunk) -> Cause | None:
 
 def _answered(now: Moment, heartbeat: Draft, to: str) -> bool:
     """Whether a HEARTBEAT ACK came from there since."""
-    ack = now.sender.last_arrivals.get(chunks.HEARTBEAT_ACK)
-    ip = ack.facts.ip if ack is not None else None
-    return ack is not None and ip is not None and ip.source == to and ack.at_ns >= heartbeat.at_ns
+    ack = now.sender.heartbeat_acks.get(to)
+    return ack is not None and ack.at_ns >= heartbeat.at_ns
 
 
 def _spoken_to(now: Moment) -> set[str]:

@@ -18,7 +18,7 @@ from rawlab.attribution.conversation import named
 from rawlab.attribution.lanes import TcpLane
 from rawlab.attribution.pairing import UNKNOWN, Draft
 from rawlab.attribution.sockets import Sockets
-from rawlab.attribution.tcp_rules import cause_of, closing_call
+from rawlab.attribution.tcp_rules import cause_of, closing_call, is_ignored
 from rawlab.attribution.words import KERNEL, OWN_TCP
 from rawlab.model.address import Endpoint, Flow
 from rawlab.model.facts import TcpSegment
@@ -142,7 +142,8 @@ def _tie_unaccepted(connection: Connection, sockets: Sockets) -> None:
 def _find_listening(connection: Connection) -> None:
     """Without a listen call, who answered SYN without having sent one was listening (RFC 9293 figure 5)."""
     _, passive = connection.ends
-    mine = (draft for draft in connection.drafts if connection.direction(draft)[0] is passive)
+    spoken = (draft for draft in connection.drafts if "R" not in segment_of(draft).flags)
+    mine = (draft for draft in spoken if connection.direction(draft)[0] is passive)
     first = next(mine, None)
     if first is not None and {"S", "A"} <= set(segment_of(first).flags):
         passive.lane = TcpLane(TcpState.LISTEN)
@@ -235,8 +236,9 @@ def depart(connection: Connection, draft: Draft, sender: End, receiver: End, at_
         sender.fin, sender.fin_number = draft, end - 1
         sender.lane.apply(TcpEvent.SEND_FIN, at_ns)
     if "R" in segment.flags:
-        sender.lane.apply(TcpEvent.SEND_RST, at_ns)
-        sender.reset = True
+        if not is_ignored(draft, receiver):
+            sender.lane.apply(TcpEvent.SEND_RST, at_ns)
+            sender.reset = True
     elif draft.ack is not None:
         sender.unacknowledged = _left_to_answer(sender, draft.ack)
         sender.last_ack, sender.last_window = draft.ack, segment.window
@@ -270,6 +272,8 @@ def arrive(draft: Draft, sender: End, receiver: End, at_ns: int) -> None:
     segment = segment_of(draft)
     assert draft.seq is not None
     receiver.last_arrival = draft
+    if is_ignored(draft, receiver):
+        return
     if "R" in segment.flags:
         receiver.lane.apply(TcpEvent.RECEIVE_RST, at_ns)
         receiver.reset = True

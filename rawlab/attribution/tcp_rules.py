@@ -39,6 +39,10 @@ def _reset(connection: Connection, draft: Draft, sender: End, receiver: End) -> 
     if "R" not in segment_of(draft).flags:
         return None
     provoking = sender.last_arrival
+    if is_ignored(draft, receiver):
+        syn = f"SYN{_in_packet(receiver.syn)}"
+        why = f"a reset that does not acknowledge {syn}: SYN-SENT ignores it (RFC 9293 section 3.10.7.3)"
+        return Cause(kind="unknown", packets=numbers([provoking]), reason=why, confidence="unknown")
     if sender.listener is None and sender.socket is None and provoking and "S" in segment_of(provoking).flags:
         if "A" in segment_of(provoking).flags:
             why = f"no socket asked for SYN-ACK (packet {provoking.n})"
@@ -53,13 +57,19 @@ def _reset(connection: Connection, draft: Draft, sender: End, receiver: End) -> 
         n, call = last
         why = f"{call.name} (call {n}) ends the listening socket: nobody can accept this connection any more"
         return Cause(kind="call", calls=(n,), reason=why, confidence="exact")
-    if provoking is not None:
-        return kernel(
-            f"packet {provoking.n} fits no connection of this host",
-            packets=[provoking],
-            confidence="inferred",
-        )
-    return None
+    if provoking is None:
+        return None
+    if draft.ack is not None and "A" in segment_of(provoking).flags:  # for no connection it would have no ACK
+        why = "aborts the connection (a close with data unread, or SO_LINGER of 0 seconds), or another host injected it"
+        return Cause(kind="unknown" if sender.recorded else "call", reason=why, confidence="inferred")
+    return kernel(f"packet {provoking.n} fits no connection of this host", packets=[provoking], confidence="inferred")
+
+
+def is_ignored(draft: Draft, receiver: End) -> bool:
+    """Whether it is a reset that an end in SYN-SENT drops (RFC 9293 section 3.10.7.3): its SYN is not acknowledged."""
+    if "R" not in segment_of(draft).flags or receiver.lane.state is not TcpState.SYN_SENT:
+        return False
+    return receiver.last_ack is None and not 0 < (draft.ack or 0) <= receiver.sent_end
 
 
 def _reset_after_close(draft: Draft, sender: End, receiver: End, closing: NumberedCall) -> Cause:
@@ -304,11 +314,14 @@ def _handshake_ack(connection: Connection, draft: Draft, sender: End, receiver: 
     if draft.ack != 1 or draft.seq != 1 or sender.last_ack is not None or receiver.syn is None:
         return None
     syn = next(iter(sender.bringers(0, 1)), receiver.syn)
-    return kernel(
-        f"acknowledges SYN-ACK (packet {syn.n}), the last of three steps: the connection is established",
-        [sender.connect] if sender.connect else (),
-        [syn],
-    )
+    calls = [sender.connect] if sender.connect else []
+    if "A" in segment_of(syn).flags:
+        why = f"acknowledges SYN-ACK (packet {syn.n}), the last of three steps: the connection is established"
+        return kernel(why, calls, [syn])
+    if sender.syn is None or "A" in segment_of(sender.syn).flags:
+        return kernel(f"acknowledges SYN (packet {syn.n})", calls, [syn])
+    why = f"acknowledges SYN (packet {syn.n}), which has crossed its own: both open at once"
+    return kernel(why, calls, [syn])
 
 
 def _acknowledgment(connection: Connection, draft: Draft, sender: End, receiver: End) -> Cause | None:

@@ -78,6 +78,11 @@ def _check_words(arguments: argparse.Namespace, ending: str) -> None:
 
     if arguments.hide and ending != ".html":
         raise UsageError(f"--hide: a quiz is a page, a {ending} is none; say -o FILE.html")
+    if arguments.seed is not None and not arguments.hide:
+        raise UsageError("--seed: chooses the cells of a quiz; say with --hide what it hides")
+    for option, wanted in (("side", ".pkt"), ("scale", ".png")):
+        if getattr(arguments, option) is not None and ending != wanted:
+            raise UsageError(f"--{option}: is of a {wanted}; a {ending} has none")
     to_standard_output = arguments.output == _STANDARD_OUTPUT
     if to_standard_output and ending not in TEXTS and sys.stdout.isatty():
         raise UsageError(f"-o -: a {ending} is no text for a terminal; send it to a file or a pipe")
@@ -102,14 +107,14 @@ def _choice(arguments: argparse.Namespace, story: Story, source: bytes) -> Choic
         shown=shown,
         axis=arguments.axis,
         theme=arguments.theme,
-        scale=arguments.scale,
+        scale=2.0 if arguments.scale is None else arguments.scale,
         width=arguments.width,
         steps=arguments.steps,
         name="" if arguments.output == _STANDARD_OUTPUT else Path(arguments.output).stem,
         source=source,
-        side=arguments.side,
+        side=arguments.side or "client",
         hide=arguments.hide,
-        seed=arguments.seed,
+        seed=arguments.seed or 0,
     )
 
 
@@ -137,9 +142,12 @@ def _made(story: Story, output: str, ending: str, choice: Choice) -> Iterator[tu
 
 def _check_places(paths: Iterable[str | None], *, force: bool) -> None:
     """Of several files all can be written, or none is. Raises OutputError."""
+    output = None
     for path in paths:
         if path is not None and not force and os.path.lexists(path):
-            raise OutputError(f"{path}: exists; nothing is overwritten without --force")
+            whose = f" ({output} has it beside it)" if output is not None and output.endswith(".md") else ""
+            raise OutputError(f"{path}{whose}: exists; nothing is overwritten without --force")
+        output = output or path
 
 
 def _write(path: str | None, octets: bytes, *, force: bool) -> None:

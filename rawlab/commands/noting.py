@@ -41,8 +41,7 @@ def note(arguments: argparse.Namespace, read: Callable[[str], bytes]) -> int:
     try:
         _change(arguments)
     except OSError as error:
-        what = _INSTEAD.get(error.errno or 0, f"{error.strerror}; the file is as it was")
-        raise OutputError(f"{arguments.file}: can't be annotated: {what}") from None
+        raise OutputError(f"{arguments.file}: can't be annotated: {_why_not(error, arguments.file)}") from None
     return 0
 
 
@@ -58,10 +57,21 @@ def _looked_at(file: str) -> memoryview:
 
 
 _READ_ONLY = "it is read-only to you; make a copy, and annotate that"
+_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _INSTEAD = {
-    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _READ_ONLY),
+    **dict.fromkeys(_DENIED, _READ_ONLY),
     errno.ELOOP: "it is a symbolic link; name the file itself",
 }
+
+
+def _why_not(error: OSError, file: str) -> str:
+    """What stands in the way: the file, or, of a new one to be put in its place, the folder."""
+    mine = str(error.filename) == str(Path(file))
+    if error.errno == errno.ENOENT and mine:
+        return "there is no such file"
+    if error.errno in _DENIED and not mine:
+        return f"its folder, {os.path.dirname(file) or '.'}, takes no new file of yours; annotate a copy elsewhere"
+    return _INSTEAD.get(error.errno or 0, f"{error.strerror}; the file is as it was")
 
 
 def _check_words(arguments: argparse.Namespace) -> None:
@@ -180,11 +190,15 @@ def _of_row(kind: str, n: int, data: bytes | memoryview, file: str) -> Sequence[
     if kind == "p" and 1 <= n <= len(story.packets):
         return story.packets[n - 1].frames
     if not 1 <= n <= len(told):
-        there = f"c1 to c{len(story.calls)} and p1 to p{len(story.packets)}"
+        there = f"{_first_to_last('c', story.calls, 'calls')} and {_first_to_last('p', story.packets, 'packets')}"
         raise UsageError(f"{kind}{n}: no such row; {file} has {there}")
     call = told[n - 1].call
     whose = call.host, call.pid, call.entered_ns
     return [record.number for record in notes.records(data) if not record.is_packet and record.call == whose][::-1]
+
+
+def _first_to_last(kind: str, told: Sequence[object], what: str) -> str:
+    return f"{kind}1 to {kind}{len(told)}" if told else f"no {what}"
 
 
 def _story(data: bytes | memoryview, file: str) -> Story:

@@ -13,6 +13,7 @@ from tabulate import tabulate
 from rawlab.model.story import CallStory, Packet, Story
 from rawlab.views.escape import terminal
 from rawlab.views.explanations import explanations
+from rawlab.views.places import addresses
 from rawlab.views.rows import STRSIZE, words
 from rawlab.views.table import labels
 from rawlab.views.writers import written
@@ -30,7 +31,7 @@ def packet(story: Story, n: int) -> str:
     return "\n".join(
         (
             f"p{n}: {words(told, addresses=True)}",
-            when(told),
+            when(told, story),
             f"why: {told.cause.reason} ({told.cause.confidence})",
             *_notes(f"p{n}", told.notes, story),
             "",
@@ -76,9 +77,13 @@ def _named(layer: Layer) -> str:
     return _NAMES.get(layer.name, layer.name)
 
 
-def when(told: Packet) -> str:
+def when(told: Packet, story: Story) -> str:
+    """From where to where: by the hosts' names or, in anyone's capture, by addresses; how long, and its frames."""
     numbers = f"frame{'s' * (len(told.frames) > 1)} {', '.join(map(str, told.frames))}"
     way = f"from the {told.sender or '?'} to the {told.receiver or '?'}"
+    if not story.timeline.hosts and not story.calls:
+        source, destination = addresses(told)
+        way = f"from {source or '?'} to {destination or '?'}"
     if told.sent_ns is not None and told.arrived_ns is not None:
         way += f", {(told.arrived_ns - told.sent_ns) / 1e3:.1f} µs on the way"
     return f"{way}{'; lost' if told.lost else ''}; Wireshark's {numbers}"

@@ -21,6 +21,7 @@ WORDS, SMALL = 16.0, 12.0
 LOST = " — lost"
 _CALL_CELLS = 42  # of a call's words at the most
 _MOST_LEGEND = 8
+_FAR = 1000  # packets, in which the peer has spoken last
 _TIMESTAMPS = 8  # the kind of TCP's option (RFC 7323)
 
 
@@ -32,7 +33,7 @@ def packet_words(packet: Packet, story: Story) -> Sequence[tuple[str, float]]:
         return ((terminal(text_of(packet, story)) + lost, WORDS),)
     seq_base, ack_base = bases(packet)
     numbers = f"[{tcp_flags(segment.flags)}]"
-    if segment.length or set(segment.flags) & set("SFR"):
+    if segment.length or set(segment.flags) & set("SFR") or _is_probe(packet, story):
         first, end = relative(segment.seq, seq_base), relative(segment.seq + segment.length, seq_base)
         numbers += f" seq {first}:{end}" if segment.length else f" seq {first}"
     if "A" in segment.flags:
@@ -41,6 +42,19 @@ def packet_words(packet: Packet, story: Story) -> Sequence[tuple[str, float]]:
     options = ["TS" if option.kind == _TIMESTAMPS else option_words(option, ack_base) for option in segment.options]
     more = [*octets, f"win {segment.window}", *(option for option in options if option != "nop")]
     return ((numbers + lost, WORDS), (", ".join(more), SMALL))
+
+
+def _is_probe(packet: Packet, story: Story) -> bool:
+    """Whether its number is one below what the peer last acknowledged: of such a segment the number is the point."""
+    flow = packet.facts.flow
+    if flow is None or packet.seq is None:
+        return False
+    for n in range(packet.n - 1, max(packet.n - _FAR, 0), -1):
+        before = story.packets[n - 1]
+        theirs = before.facts.flow
+        if theirs is not None and (theirs.source, theirs.destination) == (flow.destination, flow.source):
+            return before.ack is not None and packet.seq == before.ack - 1
+    return False
 
 
 def call_words(told: CallStory) -> str:
@@ -83,7 +97,9 @@ def notes(story: Story, legend: Sequence[Conversation], laned: Sequence[int]) ->
     if len(laned) > MOST:
         more = len(laned) - MOST
         told.append(f"states: of the first {MOST} conversations; +{more} more have no lane; --flow N shows one")
-    if not story.calls:
+    if not story.calls and not story.packets:
+        told.append("the capture holds no packets")
+    elif not story.calls:
         told.append("inferred from the packets alone: the capture holds no calls")
     dropped = sum(point.dropped or 0 for point in story.timeline.points)
     if dropped:
@@ -91,6 +107,19 @@ def notes(story: Story, legend: Sequence[Conversation], laned: Sequence[int]) ->
     if story.timeline.damaged_at is not None or not story.timeline.complete:
         told.append("the capture is damaged or was cut off: more happened than is shown")
     return [terminal(note) for note in told]
+
+
+def strokes(packets: Sequence[Packet], calls: Sequence[CallStory] = ()) -> list[str]:
+    """What each kind of line means, of those that there are: one note, or none."""
+    kinds = {packet.cause.kind for packet in packets}
+    whose = "sent by a call" if any(packet.cause.calls for packet in packets) else "sent by a process"
+    solid = [words for kind, words in (("call", whose), ("unknown", "unknown by what")) if kind in kinds]
+    told = [f"solid: {' or '.join(solid)}"] if solid else []
+    if "kernel" in kinds:
+        told.append("dashed: sent by a kernel itself")
+    if {packet.n for packet in packets} & {n for one in calls for n in one.waited_for}:
+        told.append("dotted: what a call waited for")
+    return [f"lines: {'; '.join(told)}"] if told else []
 
 
 def duration(ns: int) -> str:

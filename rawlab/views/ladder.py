@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 
 from rawlab.model.story import CallStory, Packet, Story
-from rawlab.views import lanes, time_axis
+from rawlab.views import captions, lanes, time_axis
 from rawlab.views.captions import SMALL, WORDS, call_words, duration, entry_words, marked, notes, packet_words, title
 from rawlab.views.conversations import Conversations
 from rawlab.views.drawing import (
@@ -42,7 +42,7 @@ __all__ = ["AXES", "Axis", "layout"]
 _TITLE, _STATE = 20.0, 13.0
 _TOP, _MARGIN, _FOOT = 84.0, 20.0, 28.0
 _ROW = 20.0  # a line of words and the air below it
-_TIMES = 76.0  # the column of times
+_TIMES = 76.0  # the column of times, at the least
 _LEAST_WIRE = 380.0
 _BAR, _LEVEL = 14.0, 9.0  # from the lane to a call's bar; from a bar to the one of a call that goes on meanwhile
 _LANE_AIR = 8.0
@@ -138,7 +138,9 @@ class _Layout:
         for packet in self.packets:
             wire = self._wire(packet)
             wires[wire] = max(wires[wire], *(width(line, size) + 60 for line, size in self.words[packet.n]))
-        x = _MARGIN + _TIMES + max(beside[0] + self.lane[0], titles[0] / 2)
+        latest = self.moments[-1].at_ns - self.begun_ns if self.moments else 0
+        self.times = max(_TIMES, width(time_axis.since(latest), SMALL) + 12)
+        x = _MARGIN + self.times + max(beside[0] + self.lane[0], titles[0] / 2)
         self.x = [x]
         for place, across in enumerate(wires):
             x += across + (self.lane[place] + beside[place] if place else 0)
@@ -153,7 +155,8 @@ class _Layout:
         number_of = self.conversations.of_packet.get
         present = {number_of(packet.n, 0) for packet in self.packets}
         legend = [one for one in self.conversations.all if one.n in present]
-        return notes(self.story, legend if len(self.conversations.all) > 1 else [], self.laned)
+        told = notes(self.story, legend if len(self.conversations.all) > 1 else [], self.laned)
+        return [*told, *captions.strokes(self.packets, self.calls)]
 
     def _host(self, told: CallStory) -> int:
         return self.places.of_host(told.call.host)
@@ -369,8 +372,8 @@ class _Layout:
             y = self.y[moment.key]
             if moment.key[2] == 0 and y >= free:
                 free = y + SMALL * 1.3
-                words = duration(moment.at_ns - self.begun_ns)
-                yield Tick(y=y, label=Label(text=words, x=_MARGIN + _TIMES - 12, y=y + 4, size=SMALL, anchor="end"))
+                words = time_axis.since(moment.at_ns - self.begun_ns)
+                yield Tick(y=y, label=Label(text=words, x=_MARGIN + self.times - 12, y=y + 4, size=SMALL, anchor="end"))
 
     def _steps(self) -> Iterator[Step]:
         mine = {told.label for told in self.calls} | {f"p{packet.n}" for packet in self.packets}

@@ -31,7 +31,7 @@ class Places:
         self._index = {name: place for place, name in enumerate(self.names)}
 
     def _of_addresses(self, packets: Sequence[Packet]) -> Sequence[str]:
-        ends = [_addresses(packet) for packet in packets]
+        ends = [addresses(packet) for packet in packets]
         found = list(dict.fromkeys(address for pair in ends for address in pair))
         if not 2 <= len(found) <= _MOST or any(source == destination for source, destination in ends):
             return (FIRST, OTHER)
@@ -54,7 +54,7 @@ class Places:
         """The places of its sender and its receiver, never the same."""
         last = len(self.names) - 1
         if self._by_address:
-            source, destination = _addresses(packet)
+            source, destination = addresses(packet)
             return self._index.get(source or "", 0), self._index.get(destination or "", last)
         if packet.sender in self._index:
             sender = self._index[packet.sender]
@@ -69,7 +69,8 @@ class Places:
         return sender, sender - 1 if sender == last else sender + 1
 
 
-def _addresses(packet: Packet) -> tuple[str | None, str | None]:
+def addresses(packet: Packet) -> tuple[str | None, str | None]:
+    """Of IP, else of ARP, else of the link."""
     facts = packet.facts
     if facts.ip is not None:
         return facts.ip.source, facts.ip.destination
@@ -79,8 +80,8 @@ def _addresses(packet: Packet) -> tuple[str | None, str | None]:
 
 
 def _source(packet: Packet) -> Hashable:
-    return _addresses(packet)[0], getattr(packet.facts.transport, "source_port", 0)
+    return addresses(packet)[0], getattr(packet.facts.transport, "source_port", 0)
 
 
 def _destination(packet: Packet) -> Hashable:
-    return _addresses(packet)[1], getattr(packet.facts.transport, "destination_port", 0)
+    return addresses(packet)[1], getattr(packet.facts.transport, "destination_port", 0)

@@ -6,17 +6,19 @@ segment's meaning needs: what each SYN offered, how far each end has sent and ac
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from rawlab.model.address import Endpoint
 from rawlab.model.facts import TcpSegment
+from rawlab.model.serial import Serial
 from rawlab.model.story import Packet
 
 _MSS, _WSCALE, _SACK_OK, _SACK, _TS = 2, 3, 4, 5, 8
 _TCP_HEADER, _IP_HEADER = 20, {4: 20, 6: 40}
 _MOST_SHIFT = 14  # RFC 7323 section 2.3
-_DELAYED_NS = 30_000_000  # Linux delays an ACK for 40 ms or more
+_DELAYED_NS = range(30_000_000, 500_000_000)
+"""Linux delays an ACK for 40 ms or more, and nobody for 0.5 s (RFC 9293 section 3.8.6.3)."""
 _BOTH = {_SACK_OK: "sackOK", _TS: "TS", _WSCALE: "wscale"}
 
 
@@ -34,8 +36,12 @@ class _End:
     state: str | None = None
     closed: bool = False
     "it has sent FIN"
-    arrived: list[tuple[int, int]] = field(default_factory=list)
-    "(where it ends, when it came) of each segment of data that came since its last acknowledgment"
+    arrived: list[tuple[int, int | None]] = field(default_factory=list)
+    "(where it ends, when it came, None: not seen to come) of each segment of data that is not yet acknowledged"
+    again: int = 0
+    "one past the highest number of the peer's when it last sent octets again"
+    repeated: int = 0
+    "where the last of those ends after which it has said again what it expects next: it came beyond a gap"
 
 
 class Conversations:
@@ -62,14 +68,23 @@ def _remember(packet: Packet, segment: TcpSegment, mine: _End, peer: _End) -> No
     if "S" in segment.flags:
         mine.options = {option.kind: option.values for option in segment.options}
         mine.sent, mine.acked, mine.closed, mine.state = 0, None, False, None
+        mine.repeated, peer.again = 0, 0
     if packet.seq is not None:
+        if segment.length and packet.seq < mine.sent:
+            peer.again = mine.sent
         mine.sent = max(mine.sent, packet.seq + segment.span)
     if packet.ack is not None:
+        sacks = any(option.kind == _SACK for option in segment.options)
+        if packet.ack == mine.acked and not segment.span:
+            again = sacks or segment.window == mine.window  # RFC 5681 section 2: a duplicate ACK
+            there = [end for end, came in mine.arrived if (again if came is None else came <= packet.at_ns)]
+            mine.repeated = max(there, default=mine.repeated)
+        elif not sacks:
+            mine.repeated = 0
         mine.acked = max(mine.acked or 0, packet.ack)
         mine.arrived = [one for one in mine.arrived if one[0] > packet.ack]
     if segment.length and packet.seq is not None and not packet.lost:
-        came_ns = packet.at_ns if packet.arrived_ns is None else packet.arrived_ns
-        peer.arrived.append((packet.seq + segment.length, came_ns))
+        peer.arrived.append((packet.seq + segment.length, packet.arrived_ns))
     mine.window, mine.closed = segment.window, mine.closed or "F" in segment.flags
     for host, state in packet.states:
         end = mine if host == packet.sender else peer
@@ -92,6 +107,7 @@ class _Segment:
         else:
             yield from self._data()
             yield from self._fin()
+            yield from self._probe()
             yield from self._acknowledgment()
             yield from self._window()
         yield from self._lost()
@@ -195,12 +211,23 @@ class _Segment:
                 "3.4, 3.6)."
             )
 
+    def _probe(self) -> Iterator[str]:
+        if self.segment.span or self.peer.acked is None or self.seq != self.peer.acked - 1 or not self.seq:
+            return
+        section = "3.8.6.1" if self.peer.window == 0 else "3.8.4"
+        yield (
+            f"seq {self.seq}, one below what was acknowledged: nothing new, but the receiver must answer (RFC 9293 "
+            f"section {section})."
+        )
+
     def _acknowledgment(self) -> Iterator[str]:
         if self.ack is None:
             return
         before = self.mine.acked
         sacks = next((option.values for option in self.segment.options if option.kind == _SACK), ())
-        if sacks:
+        if _twice(self.segment.ack, sacks):
+            yield "sack names first octets that came twice (RFC 2883 section 4)."
+        elif sacks:
             yield (
                 "sack names octets that came beyond a gap: only what lies between is to be sent again (RFC 2018 "
                 "section 3)."
@@ -209,19 +236,25 @@ class _Segment:
             if before is not None and self.ack > before:
                 yield f"ack {self.ack} rides on the data, and needs no segment of its own (RFC 9293 section 3.8.6.3)."
         elif "F" not in self.segment.flags and before is not None and self.ack > before:
-            covered = [came_ns for end, came_ns in self.mine.arrived if end <= self.ack]
-            held_ns = self.packet.at_ns - max(covered, default=self.packet.at_ns)
-            if held_ns >= _DELAYED_NS:
+            covered = [one for one in self.mine.arrived if one[0] <= self.ack]
+            came = [came_ns for _, came_ns in covered if came_ns is not None]
+            held_ns = self.packet.at_ns - max(came, default=self.packet.at_ns)
+            if any(end <= self.mine.repeated for end, _ in covered):
+                yield (
+                    "A gap is filled: that is acknowledged at once, with all that is in order by now (RFC 5681 section "
+                    "4.2)."
+                )
+            elif held_ns in _DELAYED_NS:
                 yield (
                     f"It left {held_ns / 1e6:.0f} ms after the octets came: an ACK may wait for data that goes its way "
                     "(RFC 9293 section 3.8.6.3)."
                 )
-            elif len(covered) > 1:
+            elif len(covered) > 1 and all(end > self.mine.again for end, _ in covered):
                 yield f"One ACK for {len(covered)} segments: it need not answer each (RFC 9293 section 3.8.6.3)."
             elif covered:
                 yield "The kernel has the octets, in order; whether a process has read them, an ACK does not say."
         elif before is None and self.mine.options is not None and "F" not in self.segment.flags:
-            yield "An ACK without data takes no number, and is itself not acknowledged (RFC 9293 section 3.4)."
+            yield "An ACK without data takes no number, and is itself not acknowledged (RFC 9293 section 3.5)."
         yield from self._time_wait()
 
     def _time_wait(self) -> Iterator[str]:
@@ -262,7 +295,14 @@ class _Segment:
     # ---- what ends badly
 
     def _reset(self) -> Iterator[str]:
-        if self.ack == 1 and self.peer.sent == 1 and self.mine.options is None:
+        if (
+            self.peer.sent == 1
+            and self.peer.acked is None
+            and self.mine.options is None
+            and (self.ack is None or not 0 < self.ack <= 1)
+        ):
+            yield "It does not acknowledge SYN: an end in SYN-SENT drops it (RFC 9293 section 3.10.7.3)."
+        elif self.ack == 1 and self.peer.sent == 1 and self.mine.options is None:
             yield "RST refuses the connection; that it acknowledges SYN shows whom it answers (RFC 9293 section 3.5.3)."
         else:
             yield (
@@ -283,6 +323,14 @@ class _Segment:
                 "A lost ACK is not missed, if a later one acknowledges the same octets and more (RFC 9293 "
                 "section 3.4)."
             )
+
+
+def _twice(ack: Serial, sacks: Sequence[int]) -> bool:
+    """Whether the first block tells of octets that had come before (RFC 2883): below ack, or within the second."""
+    if len(sacks) < 2:
+        return False
+    (left, right), more = (Serial(edge) - ack for edge in sacks[:2]), [Serial(edge) - ack for edge in sacks[2:4]]
+    return right <= 0 or (len(more) == 2 and more[0] <= left and right <= more[1])
 
 
 def _listed(words: list[str]) -> str:

@@ -57,6 +57,11 @@ def begun(story: Story) -> int:
     return min(firsts, default=0)
 
 
+def since(ns: int) -> str:
+    """A moment's time since the first, as tables have it: '1511.234 ms'."""
+    return f"{ns / 1e6:.3f} ms"
+
+
 def moments(calls: Sequence[CallStory], packets: Sequence[Packet]) -> list[Moment]:
     """Entries and returns, departures and arrivals, in order of time."""
     found = []

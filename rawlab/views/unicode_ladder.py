@@ -18,7 +18,7 @@ from wcwidth import wcswidth
 
 from rawlab.model.story import CallStory, Packet, Story
 from rawlab.views import lanes, time_axis
-from rawlab.views.captions import LOST, duration, marked, notes, packet_words
+from rawlab.views.captions import LOST, duration, marked, notes, packet_words, strokes
 from rawlab.views.conversations import Conversation, Conversations
 from rawlab.views.escape import terminal
 from rawlab.views.places import Places
@@ -105,6 +105,7 @@ class _Drawing:
             silence = self._canvas(going, "┊").put(0, f"nothing for {duration(gap)}").text
             found.append([*([silence] if gap >= folded_ns else []), *self._row(row, going)])
         told = notes(self.story, self._legend(), self.laned)
+        told += strokes(list(self.packets.values()))
         found[-1] += [part for note in told for part in fold(_flat(note), self.width).split("\n")]
         return found
 
@@ -143,7 +144,7 @@ class _Drawing:
             end = int(row.at_ns != told.call.entered_ns)
             key = ("c", told.n, end)
             canvas = self._call_row(row, told, end, going)
-        canvas.put(0, duration(row.at_ns - self.begun_ns).removesuffix(" ms").rjust(_TIME - 2))
+        canvas.put(0, time_axis.since(row.at_ns - self.begun_ns).removesuffix(" ms").rjust(_TIME - 2))
         more = self._put_states(canvas, [key, ("c", key[1], 1)] if self._is_whole(row) else [key])
         yield canvas.text
         for place, state in more:

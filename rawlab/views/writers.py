@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from rawlab.model.event import Call
-from rawlab.model.facts import Facts, IcmpMessage, TcpSegment, UdpDatagram
+from rawlab.model.facts import Facts, IcmpMessage, Other, TcpSegment, UdpDatagram
 from rawlab.model.sctp import SctpData, SctpPacket
 from rawlab.model.story import Packet, Story
+from rawlab.views.places import addresses
 from rawlab.wire.fields import Layer
 
+_UDP = 17
 _FILLED_IN = ((2, 4), (4, 6), (10, 12), (12, 16))
 """Of an IPv4 header by hand, what the kernel may write itself: length, identification, checksum, source (raw(7))."""
 _ICMPV6_CHECKSUM = (2, 4)
@@ -60,13 +62,22 @@ def writer(layer: Layer, told: Packet, story: Story) -> str:
 def claims(told: Packet, story: Story) -> list[Claim]:
     """Who wrote which octets of the frame; a later claim goes over an earlier one."""
     before, ip = _forwarded(told, story), told.facts.ip
-    kernel = f"the {told.sender or 'sender'}'s kernel"
+    kernel = _kernel(told, story)
     if before is not None and ip is not None and before.facts.ip is not None:
         head, was = _header(told.facts), _header(before.facts)
         earlier = [one.moved(was, head) for one in claims(before, story) if one.end > was]
+        kernel = kernel if story.timeline.hosts or story.calls else "a router"
         changed = [Claim(head + first, head + end, kernel) for first, end in _FORWARDED[ip.version]]
         return [Claim(0, len(told.data), kernel), *earlier, *changed]
     return [*_sent(told, story, kernel), *_calls(told, story, kernel)]
+
+
+def _kernel(told: Packet, story: Story) -> str:
+    """Who fills in headers; where nothing is recorded, nobody knows by what: the host, by its address."""
+    if story.timeline.hosts or story.calls:
+        return f"the {told.sender or 'sender'}'s kernel"
+    source, _ = addresses(told)
+    return f"the host {source}" if source else "the sender's host"
 
 
 def _sent(told: Packet, story: Story, kernel: str) -> Iterator[Claim]:
@@ -78,8 +89,10 @@ def _sent(told: Packet, story: Story, kernel: str) -> Iterator[Claim]:
     yield Claim(0, len(told.data), f"the {told.sender or 'sender'}'s TCP, rawlab's own" if tcp else kernel)
     if ip is not None and story.timeline.run.stack == "user" and isinstance(transport, SctpPacket):
         yield Claim(ip.payload[0], len(told.data), f"the {told.sender or 'sender'}'s SCTP, rawlab's own")
-    if isinstance(transport, TcpSegment | UdpDatagram) and not told.cause.bytes and not story.calls:
-        yield Claim(*transport.data, "a process, which one is not recorded")
+    if isinstance(transport, Other) and transport.protocol != _UDP:  # a fragment of something else
+        return
+    if not told.cause.bytes and not story.calls:
+        yield from (Claim(at, end, "a process, which one is not recorded") for at, end in _data(told))
 
 
 def _calls(told: Packet, story: Story, kernel: str) -> Iterator[Claim]:
@@ -108,13 +121,7 @@ def _calls(told: Packet, story: Story, kernel: str) -> Iterator[Claim]:
 
 def _carried(told: Packet, process: str) -> Iterator[Claim]:
     """Octets of calls in the data of TCP, UDP or SCTP."""
-    ip, transport = told.facts.ip, told.facts.transport
-    if isinstance(transport, SctpPacket):
-        runs = [chunk.data for chunk in transport.chunks if isinstance(chunk, SctpData)]
-    elif isinstance(transport, TcpSegment | UdpDatagram):
-        runs = [transport.data]
-    else:  # a fragment that is not the first
-        runs = [ip.payload] if ip is not None else []
+    runs = _data(told)
     rest = [[n, first, end] for n, first, end in told.cause.bytes]
     if sum(end - at for at, end in runs) > sum(end - first for _, first, end in rest):  # of some the call is unknown
         yield from (Claim(at, end, process) for at, end in runs)
@@ -128,6 +135,16 @@ def _carried(told: Packet, process: str) -> Iterator[Claim]:
             rest[0][1] += size
             if rest[0][1] == high:
                 rest.pop(0)
+
+
+def _data(told: Packet) -> list[tuple[int, int]]:
+    """Where the data of TCP, UDP or SCTP lies in the frame."""
+    ip, transport = told.facts.ip, told.facts.transport
+    if isinstance(transport, SctpPacket):
+        return [chunk.data for chunk in transport.chunks if isinstance(chunk, SctpData)]
+    if isinstance(transport, TcpSegment | UdpDatagram):
+        return [transport.data]
+    return [ip.payload] if ip is not None and ip.is_fragment and ip.fragment_offset else []
 
 
 def _forwarded(told: Packet, story: Story) -> Packet | None:

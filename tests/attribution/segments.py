@@ -11,6 +11,7 @@ from rawlab.model.address import Endpoint
 FLAGS = "FSRP.UEWe"
 "tcpdump's letters, from bit 0 up"
 MAC = {"10.0.0.1": "020000000001", "fd00::1": "020000000001", "127.0.0.1": "000000000000", "::1": "000000000000"}
+MAC |= {"255.255.255.255": "ffffffffffff"}
 OTHER_MAC = "020000000002"
 
 

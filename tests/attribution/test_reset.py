@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from rawlab.views.explanations import explanations
 from tests.attribution.ladder import stands
 from tests.attribution.ladders import OPEN
+from tests.attribution.test_unproven import without_calls
 
 LINGER_0 = r'"\x01\x00\x00\x00\x00\x00\x00\x00"'
 LINGER_5 = r'"\x01\x00\x00\x00\x05\x00\x00\x00"'
@@ -112,3 +114,26 @@ def test_a_reset_that_nothing_explains_says_so() -> None:
     """A middlebox's, perhaps: never a guess with confidence."""
     story = stands(f"{OPEN}\np4 server> 500 [R] seq 1")
     assert story.packets[3].cause.confidence != "exact"
+
+
+def test_a_reset_with_ack_in_a_connection_is_no_refusal() -> None:
+    """RFC 9293 section 3.10.7.1: what answers an ACK that fits no connection has no ACK flag."""
+    story = without_calls(f"{OPEN}\np4 client> 400 [P.] seq 1:3, ack 1 \"hi\"\np5 server> 500 [R.] seq 1, ack 3")
+    cause = story.packets[4].cause
+    assert cause.reason.startswith("aborts the connection (a close with data unread, or SO_LINGER of 0 seconds), or")
+    assert cause.confidence == "inferred"
+    story = without_calls(f"{OPEN}\np4 client> 400 [P.] seq 1:3, ack 1 \"hi\"\np5 server> 500 [R] seq 1")
+    assert story.packets[4].cause.reason == "packet 4 fits no connection of this host"
+
+
+def test_a_reset_that_does_not_acknowledge_syn_is_ignored() -> None:
+    """RFC 9293 section 3.10.7.3: SYN-SENT drops it, and SYN-ACK still opens the connection."""
+    story = stands(
+        """
+        p1  client>  100      [S] seq 0                       | call (inferred)    | SYN-SENT -
+        p2  server>  130      [R.] seq 1, ack 0               | unknown p1 ~ does not acknowledge SYN (packet 1) | SYN-SENT LISTEN
+        p3  server>  135      [S.] seq 0, ack 1               | kernel p1 (inferred) | SYN-SENT SYN-RECEIVED
+        p4  client>  160      [.] seq 1, ack 1                | kernel p3          | ESTABLISHED SYN-RECEIVED
+        """
+    )
+    assert "SYN-SENT drops it" in explanations(story)["p2"]

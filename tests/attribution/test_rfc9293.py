@@ -41,6 +41,18 @@ def test_figure_7_both_open_at_once() -> None:
     )
 
 
+def test_both_open_at_once_and_one_acknowledges_without_syn() -> None:
+    """In place of SYN-ACK, ACK: what it acknowledges is SYN, and no third step of three."""
+    stands(
+        """
+        p1  client>  100      [S] seq 0
+        p2  server>  101      [S] seq 0
+        p3  client>  132      [S.] seq 0, ack 1               | kernel p2
+        p4  server>  133      [.] seq 1, ack 1                | kernel p1 ~ acknowledges SYN (packet 1), which has crossed its own
+        """
+    )
+
+
 def test_figure_12_a_normal_close() -> None:
     """The one that closes first ends in TIME-WAIT, the other is CLOSED by the last acknowledgment."""
     story = stands(

@@ -230,6 +230,22 @@ def test_heartbeats_are_the_timers_and_are_answered() -> None:
     )
 
 
+def test_a_heartbeat_is_again_only_where_its_own_path_did_not_answer() -> None:
+    """Another path's HEARTBEAT ACK in between changes nothing: each path has its own."""
+    stands(
+        f"""{SET_UP}
+        p5  client>  400      HEARTBEAT
+        p6  server>  430      HEARTBEAT-ACK
+        p7  client>  500      from 10.0.1.1 to 10.0.1.2: HEARTBEAT
+        p8  server>  530      from 10.0.1.2 to 10.0.1.1: HEARTBEAT-ACK
+        p9  client>  30000400 HEARTBEAT                                 | kernel ~ heartbeat timer: is the path to 10.0.0.2
+        p10 server>  30000430 HEARTBEAT-ACK
+        p11 client>  30000500-  from 10.0.1.1 to 10.0.1.2: HEARTBEAT    | kernel lost ~ heartbeat timer: is the path to 10.0.1.2
+        p12 client>  31000500 from 10.0.1.1 to 10.0.1.2: HEARTBEAT      | kernel p11 ~ heartbeat again: packet 11 was not answered
+        """
+    )
+
+
 def test_a_one_to_many_socket_sets_associations_up_by_sending() -> None:
     """sendmsg to an address sends INIT, then the message; both associations' messages come by one descriptor."""
     stands(

@@ -124,7 +124,7 @@ def test_without_calls_no_packet_is_a_call_s_for_certain() -> None:
         ("call", "inferred"),
         ("kernel", "exact"),
         ("call", "inferred"),
-        ("kernel", "inferred"),
+        ("call", "inferred"),
     ]
 
 

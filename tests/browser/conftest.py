@@ -20,6 +20,7 @@ from rawlab.views.page import exam
 from rawlab.wire.decode import decode
 from tests.attribution.ladder import read
 from tests.attribution.ladders import OPEN
+from tests.views.noted import noted
 from tests.views.stories import hostile
 
 CAPTURES = Path(__file__).parents[2] / "captures"
@@ -136,6 +137,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "tcp.html": page.render(tcp),
         "sctp.html": page.render(load(CAPTURES / "sctp-echo.pcapng")),
         "both.html": page.render(load(CAPTURES / "sctp-streams.pcapng")),
+        "reset.html": page.render(load(CAPTURES / "tcp-reset.pcapng")),
+        "filtered.html": page.render(load(CAPTURES / "tcp-filtered.pcapng")),
+        "noted.html": page.render(noted("look at the SYN", "a socket\nof two lines")),
         "udp.html": page.render(load(CAPTURES / "udp-echo.pcapng")),
         "hostile.html": page.render(hostile(HOSTILE)),
         "long.html": page.render(_long()),

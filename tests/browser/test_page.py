@@ -58,6 +58,47 @@ def test_a_step_says_its_row_and_its_reason(opened: Opened) -> None:
     assert browser.js("return document.querySelector('.present [data-row=p6]') !== null")
 
 
+def test_stepping_gives_nothing_away(opened: Opened) -> None:
+    """What has not happened yet is not to be read in the ladder, nor what a call will return; the whole shows all."""
+    step = STEP["c6"]
+    browser = opened(f"tcp.html#step={step}")
+    call = browser.one("#ladder [data-row=c6]")
+    assert ROWS[step - 1].text.startswith("connect(3, 10.0.0.2:7 <unf")
+    assert call.text == "connect(3, 10.0.0.2:7 …"
+    happened = {row.label for row in ROWS[:step]}
+    seen = "return [...document.querySelectorAll('#ladder [data-row]')].filter((it) =>"
+    seen += " getComputedStyle(it).visibility === 'visible').map((it) => it.dataset.row)"
+    assert set(browser.js(seen)) == happened
+    state = "return lanes.filter(({ lane }) => lane.dataset.state === 'SYN-SENT')[0].lane.classList.contains('ahead')"
+    assert browser.js(state)
+    browser.js("go(arguments[0])", STEP["p3"])
+    assert not browser.js(state)
+    browser.press(ESCAPE)
+    assert set(browser.js(seen)) == {row.label for row in ROWS}
+    assert call.text == "connect(3, 10.0.0.2:7) = 0"
+
+
+def test_notes_stand_on_lines_of_their_own(opened: Opened) -> None:
+    """Below the sentence, which does not run into them."""
+    browser = opened("noted.html")
+    browser.js("go(rows.findIndex((row) => row.querySelector('.note')) + 1)")
+    sentence, notes = browser.text("#sentence"), browser.text("#noted").split("\n")
+    assert notes
+    assert all(note and note not in sentence for note in notes)
+    assert browser.js("return byId('noted').offsetTop >= byId('sentence').offsetTop + byId('sentence').offsetHeight")
+
+
+def test_the_row_stays_in_sight(opened: Opened) -> None:
+    """When the panel grows, shrinks or shows something else."""
+    browser = opened(f"tcp.html#step={STEP['p6']}")
+    for control in ("#large", "#fold", "#fold", "[aria-controls=states]", "#large"):
+        browser.click(control)
+        assert browser.js(
+            "const it = groups.get('p6').querySelector('.line').getBoundingClientRect(), room = "
+            "frame.getBoundingClientRect(); return it.top >= room.top && it.bottom <= room.bottom + 1"
+        ), control
+
+
 def test_a_link_leads_to_a_step(opened: Opened) -> None:
     """The address tells the step, opens at it, and follows when it is changed."""
     browser = opened("tcp.html#step=7")
@@ -155,6 +196,18 @@ def test_the_diagram_lights_the_present_states(opened: Opened, name: str, state:
     assert browser.js("return document.querySelector('.node[data-end]').classList.contains('lit')")
 
 
+@pytest.mark.parametrize(
+    ("name", "step", "end"),
+    [("reset.html", 20, True), ("reset.html", 24, False), ("reset.html", 38, False), ("filtered.html", 7, False)],
+)
+def test_closed_is_the_end_of_what_was_open(opened: Opened, name: str, step: int, end: bool) -> None:
+    """A new socket is at the diagram's beginning, whatever came before it; so is one that never was connected."""
+    browser = opened(f"{name}#step={step}")
+    who = "return [...document.querySelectorAll('.node[data-state=CLOSED]')].filter((it) =>"
+    who += " it.lastChild.textContent.includes('client')).map((it) => 'end' in it.dataset)"
+    assert browser.js(who) == [end]
+
+
 def test_of_two_protocols_the_diagram_is_the_row_s(opened: Opened) -> None:
     """Where a run has TCP and SCTP, one of the two is seen."""
     browser = opened("both.html")
@@ -178,6 +231,16 @@ def test_sequence_numbers_are_drawn(opened: Opened) -> None:
         assert browser.js(count)[0] == 3
     browser.js("document.querySelector('#chart .sent').dispatchEvent(new Event('click', {bubbles: true}))")
     assert browser.text("#text").startswith("server → client")
+
+
+def test_the_plot_counts_in_round_numbers_and_fits(opened: Opened) -> None:
+    """1, 2 or 5 times a power of ten; all of it in sight in a window of 1280 by 720."""
+    browser = opened("reset.html")
+    browser.click("[aria-controls=plot]")
+    for low, high, apart in ((0, 7, 2), (0, 23_456, 5000), (4, 12, 2)):
+        ticks = list(range(low, high + 1, apart))
+        assert browser.js("return round(arguments[0], arguments[1], 5)", low, high) == ticks
+    assert browser.js("return plot.scrollHeight <= plot.clientHeight")
 
 
 def test_finding_and_filtering(opened: Opened) -> None:

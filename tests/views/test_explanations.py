@@ -12,6 +12,7 @@ from rawlab.api import load
 from rawlab.attribution import tell
 from rawlab.model.facts import TcpOption, TcpSegment
 from rawlab.model.story import Story
+from rawlab.views.captions import packet_words
 from rawlab.views.explanations import explanations
 from rawlab.views.rows import rows
 from rawlab.views.tcp_explained import Conversations
@@ -194,6 +195,71 @@ def test_an_ack_that_waited_says_how_long() -> None:
     rest = "\n".join(line for line in late.split("\n") if not line.startswith(("c8", "p6", "p7", "c9", "p8", "c10")))
     assert "It left 40 ms after the octets came" in packet(tell(read(rest), decode), "A", 1)
     assert "after the octets came" not in " ".join(explanations(echo()).values())
+
+
+def test_an_ack_above_half_a_second_was_not_delayed() -> None:
+    """RFC 9293 section 3.8.6.3 allows less than 0.5 s; nor is a wait known of what was not seen to come."""
+    late = ECHO.replace("p5  server>  435-     [.] ack 6", "p5  server>  600430-   [.] ack 6")
+    rest = "\n".join(line for line in late.split("\n") if not line.startswith(("c8", "p6", "p7", "c9", "p8", "c10")))
+    assert "after the octets came" not in " ".join(explanations(tell(read(rest), decode)).values())
+
+
+GAP = f"""{OPEN}
+c7  client   400-420  write(3, "aabb", 4) = 4
+p4  client>  410-     [.] seq 1:3, ack 1 "aa"
+p5  client>  411      [P.] seq 3:5, ack 1 "bb"
+p6  server>  440      [.] ack 1
+p7  client>  600      [.] seq 1:3, ack 1 "aa"
+p8  server>  640      [.] ack 5
+"""
+
+
+def test_an_ack_that_fills_a_gap_is_not_one_for_many() -> None:
+    """Each segment beyond the gap had its answer already (RFC 5681 section 4.2); without a gap, one ACK is for two."""
+    said = explanations(tell(read(GAP), decode))["p8"]
+    assert said.startswith("A gap is filled: that is acknowledged at once, with all that is in order by now (RFC 5681")
+    unanswered = "\n".join(line for line in GAP.splitlines() if not line.startswith("p6")).replace("p7", "p6")
+    assert "One ACK" not in explanations(tell(read(unanswered.replace("p8", "p7")), decode))["p7"]
+    arrives, without = GAP.replace("410- ", "410  "), ("p6", "p7")
+    whole = "\n".join(line for line in arrives.splitlines() if not line.startswith(without)).replace("p8", "p6")
+    assert explanations(tell(read(whole), decode))["p6"].startswith("One ACK for 2 segments")
+
+
+@pytest.mark.parametrize(
+    ("blocks", "says"),
+    [
+        ((1, 3), "octets that came twice (RFC 2883"),
+        ((8, 9, 7, 10), "octets that came twice (RFC 2883"),
+        ((7, 10), "octets that came beyond a gap"),
+        ((7, 10, 12, 14), "octets that came beyond a gap"),
+    ],
+)
+def test_a_sack_of_octets_that_came_twice(blocks: tuple[int, ...], says: str) -> None:
+    """RFC 2883: its first block is below ack, or within the second."""
+    packet = tell(read(GAP), decode).packets[7]
+    segment = packet.facts.transport
+    assert isinstance(segment, TcpSegment)
+    edges = tuple((segment.ack + number - 5).value for number in blocks)
+    told = replace(segment, options=(TcpOption(kind=5, values=edges),))
+    assert says in Conversations().explain(replace(packet, facts=replace(packet.facts, transport=told)))
+
+
+PROBED = f"""{OPEN}
+c7  client   400-420  write(3, "aabb", 4) = 4
+p4  client>  410      [.] seq 1:3, ack 1 "aa"
+p5  server>  440      [.] ack 3, win 0
+p6  client>  300000   [.] seq 2, ack 1
+p7  server>  300040   [.] ack 3, win 0
+"""
+
+
+def test_a_probe_s_number_is_told_and_drawn() -> None:
+    """One below what was acknowledged: in words, and in the picture, where an ACK has none else."""
+    story = tell(read(PROBED), decode)
+    said = explanations(story)["p6"]
+    assert said.startswith("seq 2, one below what was acknowledged: nothing new, but the receiver must answer (")
+    assert "3.8.6.1" in said
+    assert [packet_words(story.packets[n], story)[0][0] for n in (5, 6)] == ["[.] seq 2 ack 1", "[.] ack 3"]
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from tests.attribution.ladder import read
 from tests.views.stories import anyones, routed
 
 CAPTURES = sorted((Path(__file__).parents[2] / "captures").glob("*.pcapng"))
+LINES = "lines: solid: sent by a call; dashed: sent by a kernel itself; dotted: what a call waited for"
 
 
 @pytest.fixture(params=CAPTURES, ids=lambda file: file.stem, scope="module")
@@ -143,9 +144,10 @@ def test_conversations_stand_side_by_side() -> None:
 
 
 def test_one_conversation_needs_no_number() -> None:
-    """Nor a head, nor a note."""
+    """Nor a head, nor a note but on what lines mean."""
     ladder = layout(capture("tcp-echo"))
-    assert ladder.heads == ladder.notes == ()
+    assert ladder.heads == ()
+    assert [note.text for note in ladder.notes] == [LINES]
     assert not any("#" in label.text for label in ladder.labels)
 
 
@@ -187,7 +189,10 @@ def test_anyones_capture() -> None:
     assert [line.host for line in ladder.lifelines] == ["10.0.0.1", "10.0.0.2"]
     assert all(arrow.y1 == arrow.y2 for arrow in ladder.arrows)
     assert [(arrow.sender, arrow.receiver) for arrow in ladder.arrows][:3] == [(0, 1), (1, 0), (0, 1)]
-    assert [note.text for note in ladder.notes] == ["inferred from the packets alone: the capture holds no calls"]
+    assert [note.text for note in ladder.notes] == [
+        "inferred from the packets alone: the capture holds no calls",
+        "lines: solid: sent by a process; dashed: sent by a kernel itself",
+    ]
     assert {"SYN-SENT", "ESTABLISHED"} <= {span.state for span in ladder.spans if span.host == 0}
 
 
@@ -209,4 +214,16 @@ def test_loss_is_told() -> None:
     assert [note.text for note in layout(lossy).notes] == [
         "4 frames were dropped: the capture could not keep up",
         "the capture is damaged or was cut off: more happened than is shown",
+        LINES,
     ]
+
+
+def test_times_of_seconds_are_told_apart() -> None:
+    """A moment after a second keeps its microseconds, and its column has room for them."""
+    story = capture("tcp-filtered")
+    ladder = layout(story)
+    times = [tick.label.text for tick in ladder.ticks]
+    assert len(times) == len(set(times))
+    assert any(len(text) > len("1000.000") for text in times)
+    assert all(text.endswith(" ms") for text in times)
+    assert all(tick.label.box.left >= 0 for tick in ladder.ticks)

@@ -153,3 +153,10 @@ def test_the_window_is_scaled_as_both_syns_said() -> None:
     assert [point[2:] for point in there["sent"]] == [[0, 1], [1, 6], [6, 7]]
     assert there["acked"][0][2:] == [1, 1 + 65160]
     assert there["acked"][1][2:] == [6, 6 + 64 * 1024]
+
+
+def test_the_diagram_has_what_no_single_event_is() -> None:
+    """RFC 9293's figure 5, note 2, and how a connection that never came about ends; note 1 is said below."""
+    words = page.render(echo())
+    for said in ("FIN and ACK of FIN", "RST, timeout", "back to LISTEN"):
+        assert said in words

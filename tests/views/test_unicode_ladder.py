@@ -21,6 +21,7 @@ HANDSHAKE = """\
     0.158              ┃ ├╌╌ [.] ack 1, win 502 ╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌▶│   ESTABLISHED
     0.160              ┗ ├ <... connect resumed>) = 0           │
     0.200                │        accept(3, 10.0.0.1:40000) = 4 ┤ ╸
+lines: solid: sent by a call; dashed: sent by a kernel itself
 """
 
 
@@ -62,7 +63,7 @@ def test_three_hosts_and_none() -> None:
     assert lines[0].split() == ["ms", "client", "router", "server"]
     assert [line.count("│") for line in lines if "├╌╌ [S] seq 0" in line] == [2]
     assert "10.0.0.1" in draw(anyones()).splitlines()[0]
-    assert draw(anyones()).endswith("inferred from the packets alone: the capture holds no calls\n")
+    assert "inferred from the packets alone: the capture holds no calls\n" in draw(anyones())
 
 
 def test_blocks() -> None:

@@ -93,12 +93,13 @@ def test_of_a_packet_that_is_sent_on_the_router_wrote_what_it_changes(ipv6: bool
 
 
 def test_whose_data_it_is_is_not_known_without_calls() -> None:
-    """What anybody's pcap holds: headers are the kernel's, data is a process's; one frame is one frame."""
+    """What anybody's pcap holds: headers are the host's, data is a process's; one frame is one frame."""
     story = anyones()
     packet = next(packet for packet in story.packets if b"hello" in bytes(packet.data))
     ((_, who),) = told(story, packet.n)["Raw"]
     assert who == "a process, which one is not recorded"
-    assert when(packet).endswith(f"; Wireshark's frame {packet.frames[0]}")
+    assert told(story, packet.n)["TCP"] == [("34–53", "the host 10.0.0.1")]
+    assert when(packet, story) == f"from 10.0.0.1 to 10.0.0.2; Wireshark's frame {packet.frames[0]}"
 
 
 def test_data_of_several_calls_is_told_in_one_row() -> None:

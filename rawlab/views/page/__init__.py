@@ -14,6 +14,7 @@ import base64
 import hashlib
 import html
 import json
+from collections import Counter
 from collections.abc import Collection
 from functools import cache
 from importlib.resources import files
@@ -49,7 +50,7 @@ def render(
         raise UsageError(f"{len(told)} rows are too many for a page, {MOST} at the most: choose a part of them")
     ladder = layout(story, shown=shown, axis=axis)
     labels = {line.label for line in told}
-    known = data.value(story, labels) | {"steps": [round(step.y, 1) for step in ladder.steps], "ms": _times(told)}
+    known = data.value(story, labels) | _steps(ladder) | {"ms": _times(told)}
     protocols = sorted({line.protocol for line in told if line.protocol})
     flags = dict.fromkeys(flag for line in told for flag in line.flags)
     picture = diagram.render(story)
@@ -106,6 +107,13 @@ def _dark() -> tuple[str, str]:
         f'@media screen and (prefers-color-scheme: dark) {{ :root:not([data-theme="light"]) {{ {dark} }} }}',
         f'@media screen {{ :root[data-theme="dark"] {{ {dark} }} }}',
     )
+
+
+def _steps(ladder: Ladder) -> dict[str, Any]:
+    """How low each step's moment stands, and what each call says that returns in a step of its own, until it does."""
+    twice = Counter(step.row for step in ladder.steps)
+    entries = {bar.row: terminal(bar.entry) for bar in ladder.bars if twice[bar.row] > 1}
+    return {"steps": [round(step.y, 1) for step in ladder.steps], "entries": entries}
 
 
 def _times(told: list[markup.Line]) -> list[float]:

@@ -81,7 +81,7 @@ class _Data:
         sure = packet.cause.confidence
         return {
             "words": terminal(words(packet, addresses=True)),
-            "when": terminal(anatomy.when(packet)),
+            "when": terminal(anatomy.when(packet, self.story)),
             "why": terminal(packet.cause.reason) + ("" if sure == "exact" else f" ({sure})"),
             "means": terminal(self.means.get(f"p{packet.n}", "")),
             "notes": [terminal(note) for note in packet.notes],

@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import TypeVar
 
@@ -51,8 +51,17 @@ _SCTP: Places = {
     "SHUTDOWN-ACK-SENT": (1340, 300),
     f"CLOSED{_END}": (1580, 180),
 }
-_BENT = {("SYN-RECEIVED", "CLOSE-WAIT"): (640, 330), ("COOKIE-WAIT", "ESTABLISHED"): (520, 170)}
+_BENT = {
+    ("SYN-RECEIVED", "CLOSE-WAIT"): (640, 330),
+    ("COOKIE-WAIT", "ESTABLISHED"): (520, 170),
+    ("FIN-WAIT-1", "TIME-WAIT"): (1325, -30),
+}
 "arrows that go round what stands between, and by way of where"
+_TCP_MORE: Sequence[Move] = (
+    ("SYN-SENT", "RST, timeout", "CLOSED"),  # section 3.10.7.3, and 3.8.3's R2
+    ("FIN-WAIT-1", "receive FIN and ACK of FIN", "TIME-WAIT"),  # figure 5, note 2: both in one segment
+)
+"what no single event of the table is"
 _ANYWHERE = ("RST", "ABORT", "limit")  # what leads from every state to CLOSED: said below, not drawn
 _ENDING = ("LAST-ACK", "TIME-WAIT", "SHUTDOWN-SENT", "SHUTDOWN-ACK-SENT")
 
@@ -62,9 +71,13 @@ def render(story: Story) -> str:
     kinds = {type(packet.facts.transport) for packet in story.packets}
     stated = any(state for told in story.calls for _, state in told.states_after)  # by calls alone, listen's say
     drawn = []
+    title = "The states of a TCP connection, RFC 9293"
     if TcpSegment in kinds or (stated and SctpPacket not in kinds):
-        note = "A reset (RST) leads from every state to CLOSED; a listening socket survives it."
-        drawn.append(_draw("TCP", "The states of a TCP connection, RFC 9293", _TCP, _moves(TCP_TRANSITIONS), note))
+        note = (
+            "A reset (RST) leads from every state to CLOSED, but from SYN-RECEIVED after a passive open (listen) "
+            "back to LISTEN; a listening socket survives it."
+        )
+        drawn.append(_draw("TCP", title, _TCP, _moves(TCP_TRANSITIONS), note, _TCP_MORE))
     if SctpPacket in kinds:
         note = "ABORT, and too many retransmissions, lead from every state to CLOSED."
         title = "The states of an SCTP association, RFC 9260"
@@ -76,16 +89,19 @@ def _moves(table: Mapping[tuple[State, Event], State]) -> list[Move]:
     return [(str(before), str(event), str(after)) for (before, event), after in table.items()]
 
 
-def _draw(protocol: str, title: str, places: Places, moves: Iterable[Move], note: str) -> str:
+def _draw(
+    protocol: str, title: str, places: Places, moves: Iterable[Move], note: str, more: Sequence[Move] = ()
+) -> str:
     wide = max(x for x, _ in places.values()) + _WIDE // 2 + 12
     high = max(y for _, y in places.values()) + 56
+    top = -8 if more else 30
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="diagram" data-of="{protocol}" role="img" '
-        f'viewBox="0 30 {wide} {high - 30}">',
+        f'viewBox="0 {top} {wide} {high - top}">',
         f"<title>{title}</title>",
         f'<defs><marker id="tip-{protocol}" markerWidth="9" markerHeight="8" refX="9" refY="4" orient="auto">'
         '<path class="tip" d="M0 0 9 4 0 8z"/></marker></defs>',
-        *_edges(protocol, places, moves),
+        *_edges(protocol, places, moves, more),
         *(_node(name, x, y) for name, (x, y) in places.items()),
         f'<text class="note" x="10" y="{high - 8}">{note}</text>',
         "</svg>",
@@ -93,13 +109,15 @@ def _draw(protocol: str, title: str, places: Places, moves: Iterable[Move], note
     return "\n".join(parts)
 
 
-def _edges(protocol: str, places: Places, moves: Iterable[Move]) -> Iterator[str]:
+def _edges(protocol: str, places: Places, moves: Iterable[Move], more: Sequence[Move]) -> Iterator[str]:
     """One arrow for each pair of states, with all that brings it about; words last, so that no line crosses them."""
     events: dict[tuple[str, str], list[str]] = {}
     for before, event, after in moves:
         if not any(word in event for word in _ANYWHERE):
             end = f"{after}{_END}" if after == "CLOSED" and before in _ENDING else after
             events.setdefault((before, end), []).append(event)
+    for before, event, after in more:
+        events.setdefault((before, after), []).append(event)
     words = []
     for (before, end), names in events.items():
         aside = 16.0 if (end, before) in events else 0.0

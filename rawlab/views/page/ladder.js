@@ -1,12 +1,34 @@
-// The drawing: what has not happened yet lies behind a curtain; a row looked at is marked, with what it is tied to.
+// The drawing: while stepping, what has not happened yet is not there, and a call that has not returned does not say
+// what it will; a row looked at is marked, with what it is tied to.
 
 const frame = byId("ladder");
 const drawing = frame.querySelector(":scope > svg");
 const groups = new Map([...drawing.querySelectorAll("[data-row]")].map((group) => [group.dataset.row, group]));
+const numbers = (element) => element.getAttribute("d").match(/-?[\d.]+/g).map(Number);
+const upright = (element) => ["y", "height"].map((name) => Number(element.getAttribute(name)));
 const lanes = [...drawing.querySelectorAll(".state")].map((lane) => ({
-  top: Number(lane.querySelector("rect").getAttribute("y")),
+  lane,
+  top: upright(lane.querySelector("rect"))[0],
   words: lane.querySelector("text"),
 }));
+const lives = [...drawing.querySelectorAll(".life")].map(numbers);
+const moments = [...drawing.querySelectorAll(".tick")].map((tick) => [tick, Number(tick.getAttribute("y")) - 4]);
+const waits = [...drawing.querySelectorAll(".leader")].map((leader) => [leader, numbers(leader)[1]]);
+const parts = [...groups].map(([label, group]) => {
+  const mine = rows.filter((row) => row.dataset.row === label).map((row) => Number(row.dataset.step));
+  const bar = group.querySelector("rect");
+  const bottom = bar ? upright(bar)[0] + upright(bar)[1] : numbers(group.querySelector(".line"))[3];
+  return { label, group, first: mine[0], last: mine.at(-1), bottom };
+});
+for (const { label, group } of parts) {
+  const words = group.querySelector("text");
+  if (!known.entries[label]) continue;
+  const entry = words.cloneNode();
+  entry.textContent = known.entries[label];
+  entry.classList.add("entry");
+  words.classList.add("whole");
+  words.after(entry);
+}
 const tiesOf = new Map();
 for (const tie of drawing.querySelectorAll(".tie"))
   for (const label of [tie.dataset.call, tie.dataset.packet]) tiesOf.set(label, [...(tiesOf.get(label) ?? []), tie]);
@@ -15,21 +37,38 @@ const size = drawing.viewBox.baseVal;
 frame.style.setProperty("--natural", `${size.width}px`); // words stay between too small and too large
 const spot = make("rect", { class: "spot", width: 0, height: 0, rx: 6 });
 const curtain = make("rect", { class: "curtain", x: 0, y: 0, width: size.width, height: 0 });
+const threads = make("g", { class: "threads" });
 const present = make("g", { class: "present" });
 const dot = make("circle", { class: "dot", r: 7, visibility: "hidden" });
 drawing.querySelector(".ground").after(spot);
-drawing.append(curtain, present, dot);
+drawing.append(curtain, ...drawing.querySelectorAll(":scope > .note"), threads, present, dot);
 
-// Draws the curtain below that step's moment; step 0: none.
-function drawCurtain(step, label) {
+// Draws the curtain below that step's moment, and hides what comes after it; step 0: shows all.
+function drawCurtain(step) {
+  threads.replaceChildren();
   present.replaceChildren();
+  const y = step ? known.steps[step - 1] : Infinity;
+  for (const { group, first, last } of parts) {
+    group.classList.toggle("ahead", step > 0 && first > step);
+    group.classList.toggle("going", step > 0 && first <= step && last > step);
+  }
+  const ended = new Set(parts.filter((part) => !step || part.last <= step).map((part) => part.bottom));
+  for (const { lane, top } of lanes) lane.classList.toggle("ahead", top > y && !ended.has(top));
+  for (const [element, at] of [...moments, ...waits]) element.classList.toggle("ahead", at > y + 0.6);
+  for (const [label, ties] of tiesOf) {
+    const ahead = !groups.has(label) || groups.get(label).classList.contains("ahead");
+    for (const tie of ties) tie.classList.toggle(tie.dataset.call === label ? "uncalled" : "unsent", ahead);
+  }
   if (!step) return curtain.setAttribute("height", 0);
-  const y = known.steps[step - 1];
   curtain.setAttribute("y", y + 10);
   curtain.setAttribute("height", Math.max(0, size.height - y - 10));
-  const above = lanes.filter((lane) => lane.words && Math.abs(lane.top - y) < 0.6).map((lane) => lane.words);
-  if (label.startsWith("p")) above.push(groups.get(label));
-  for (const part of above) if (part) present.append(part.cloneNode(true));
+  for (const [x, , bottom] of lives) threads.append(make("path", { class: "line life", d: `M${x} ${y + 10}V${bottom}` }));
+  const seen = parts.filter((part) => part.first <= step && part.bottom > y && part.label.startsWith("p"));
+  const now = rows[step - 1].dataset.row;
+  for (const { label, group } of seen) (label === now ? present : threads).append(group.cloneNode(true));
+  if (now.startsWith("p") && !present.hasChildNodes()) present.append(groups.get(now).cloneNode(true));
+  for (const { lane, top, words } of lanes)
+    if (words && top > y - 20 && !lane.classList.contains("ahead")) present.append(words.cloneNode(true));
 }
 
 // Puts the light on a row of the drawing.

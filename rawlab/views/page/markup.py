@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from rawlab.model.facts import ArpMessage, TcpSegment
 from rawlab.model.sctp import SctpPacket
 from rawlab.model.story import Packet, Story
+from rawlab.views.conversations import Conversations
 from rawlab.views.escape import terminal
 from rawlab.views.places import Places
 from rawlab.views.rows import Row, hosts, rows
 from rawlab.wire import symbols
 
 _GROUP = 40  # rows
+_EARLY = ("", "CLOSED", "LISTEN", "SYN-SENT", "COOKIE-WAIT", "COOKIE-ECHOED")  # from here, CLOSED is the first again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,8 @@ class Line:
     "'' for a call"
     flags: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    over: tuple[str, ...] = ()
+    "hosts whose CLOSED is that of a conversation which had been open: the diagram's second"
 
 
 def lines(story: Story, shown: Collection[str] | None = None) -> list[Line]:
@@ -49,10 +53,47 @@ def lines(story: Story, shown: Collection[str] | None = None) -> list[Line]:
     last = {row.label: step for step, row in enumerate(wanted, 1)}
     first_ns = wanted[0].at_ns if wanted else 0
     places = Places(story, [row.packet for row in wanted if row.packet is not None])
-    return [_line(step, row, story, last[row.label], first_ns, places) for step, row in enumerate(wanted, 1)]
+    over = _over(story)
+    return [
+        _line(step, row, story, last[row.label], first_ns, places, over[row.label, row.last])
+        for step, row in enumerate(wanted, 1)
+    ]
 
 
-def _line(step: int, row: Row, story: Story, last: int, first_ns: int, places: Places) -> Line:
+def _over(story: Story) -> dict[tuple[str, bool], tuple[str, ...]]:
+    """Of each row, by its label and whether it is the label's last: the hosts that are CLOSED after an open state.
+
+    A packet, and a call of the host's own, tell of their conversation; what another host calls, of nothing new.
+    """
+    conversations = Conversations(story)
+    opened: set[tuple[int, str]] = set()
+    before: dict[str, str] = {}
+    over: dict[str, bool] = {}
+    found: dict[tuple[str, bool], tuple[str, ...]] = {}
+    for row in rows(story):
+        about = conversations.of_call[row.call.n] if row.call is not None else frozenset[int]()
+        if row.packet is not None and row.packet.n in conversations.of_packet:
+            about = frozenset((conversations.of_packet[row.packet.n],))
+        for host, state in row.states:
+            mine = row.packet is not None or row.host == host
+            was = before.get(host, "")
+            before[host] = state
+            if state not in _EARLY and mine:
+                opened |= {(number, host) for number in about}
+            been = any((number, host) in opened for number in about)
+            if state != "CLOSED" or (row.call is not None and mine and was == "LISTEN"):
+                over[host] = False
+            elif been or (about and mine):
+                over[host] = been
+            elif was != "CLOSED":
+                over[host] = was not in _EARLY
+        found[row.label, row.last] = tuple(host for host, is_over in over.items() if is_over)
+    return found
+
+
+def _line(
+    step: int, row: Row, story: Story, last: int, first_ns: int, places: Places, over: tuple[str, ...]
+) -> Line:
     states = dict(row.states)
     packet = row.packet
     who = row.host or "?"
@@ -74,6 +115,7 @@ def _line(step: int, row: Row, story: Story, last: int, first_ns: int, places: P
         protocol=_protocol(packet) if packet is not None else "",
         flags=_flags(packet) if packet is not None else (),
         notes=tuple(map(terminal, notes)),
+        over=tuple(map(terminal, over)),
     )
 
 
@@ -119,8 +161,9 @@ def _row(line: Line, names: Sequence[str]) -> str:
     marks = f'data-step="{line.step}" data-row="{line.label}" data-host="{escape(line.host)}" data-kind="{kind}"'
     if line.protocol:
         marks += f' data-protocol="{escape(line.protocol)}" data-flags="{escape("|".join(line.flags))}"'
+    over, ended = ' data-over=""', tuple(map(escape, line.over))
     states = "".join(
-        f'<td role="cell" class="is" data-of="{name}">{escape(state)}</td>'
+        f'<td role="cell" class="is" data-of="{name}"{over * (name in ended)}>{escape(state)}</td>'
         for name, state in zip(names, line.states, strict=True)
     )
     notes = "".join(f'<span class="note">{escape(note)}</span>' for note in line.notes)
@@ -128,7 +171,7 @@ def _row(line: Line, names: Sequence[str]) -> str:
         f'<tr role="row" {marks}><td role="cell"><button type="button" class="row">{line.label}</button></td>'
         f'<td role="cell" class="ms">{line.ms}</td><td role="cell">{escape(line.who)}</td>'
         f'<td role="cell" class="what">{escape(line.what)}</td>{states}'
-        f'<td role="cell" class="why">{escape(line.why)}{notes}</td></tr>\n'
+        f'<td role="cell" class="why"><span class="because">{escape(line.why)}</span>{notes}</td></tr>\n'
     )
 
 

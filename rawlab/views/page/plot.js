@@ -27,6 +27,7 @@ function plotControls() {
   const legend = make("p", { class: "quiet", id: "legend" });
   plot.replaceChildren(make("div", { class: "tools" }, ...choices), make("div", { id: "chart" }), legend);
   drawPlot();
+  new ResizeObserver(drawPlot).observe(byId("chart"));
 }
 
 // What is drawn of a direction: a bar from `low` to `high`, or a dot at `ack` with the window's `edge`; `t` is across.
@@ -56,6 +57,8 @@ function scales(points, even, toWindow) {
 }
 
 function drawPlot() {
+  const { clientWidth: wide, clientHeight: high } = byId("chart");
+  if (high) room.height = Math.max((high * room.width) / Math.max(wide, 600), 100); // so that it fits, in type of one size
   const way = ways[Number(byId("way").value)];
   const even = byId("axis").value === "even";
   const { points, order } = pointsOf(way, even);
@@ -63,7 +66,7 @@ function drawPlot() {
   const name = `Sequence numbers, ${way.from} to ${way.to}: ${scale.least} to ${scale.reach}`;
   const chart = make("svg", { viewBox: `0 0 ${room.width} ${room.height}`, role: "img" }, make("title", {}, name));
   chart.append(
-    ...ticks(scale, (t) => (even ? order[Math.min(Math.round(t), order.length - 1)] : `${t.toFixed(3)} ms`)),
+    ...ticks(scale, (t) => (even ? (order[t] ?? "") : `${Number(t.toFixed(6))} ms`)),
   );
   for (const [kind, of] of [
     ["edge-line", (point) => point.edge],
@@ -81,15 +84,22 @@ function drawPlot() {
   markPlot();
 }
 
+// Round numbers between the two, about so many: 1, 2 or 5 times a power of ten apart.
+function round(low, high, most) {
+  const least = (high - low) / most;
+  const power = 10 ** Math.floor(Math.log10(least));
+  const apart = [1, 2, 5, 10].find((times) => times * power >= least * 0.999) * power;
+  const begin = Math.ceil(low / apart - 0.001);
+  return Array.from({ length: Math.floor(high / apart + 0.001) - begin + 1 }, (_, tick) => (begin + tick) * apart);
+}
+
 function* ticks({ first, last, least, reach, x, y }, words) {
-  const heights = [0, 1, 2, 3, 4].map((tick) => Math.round(least + ((reach - least) * tick) / 4));
-  for (const n of new Set(heights)) {
+  for (const n of round(least, reach, 5)) {
     yield make("path", { class: "grid", d: `M${room.left} ${y(n)}H${room.width - room.right}` });
     yield make("text", { x: room.left - 8, y: y(n) + 4, "text-anchor": "end" }, n.toLocaleString("en"));
   }
-  for (let tick = 0; tick < 5; tick++) {
-    const t = first + ((last - first) * tick) / 4;
-    const anchor = ["start", "middle", "middle", "middle", "end"][tick];
+  for (const t of round(first, last, 5)) {
+    const anchor = x(t) < room.left + 40 ? "start" : x(t) > room.width - room.right - 40 ? "end" : "middle";
     yield make("text", { x: x(t), y: room.height - 14, "text-anchor": anchor }, words(t));
   }
 }

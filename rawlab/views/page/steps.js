@@ -32,13 +32,12 @@ function look(number) {
 function say(number, row) {
   byId("at").textContent = `${number} of ${rows.length}`;
   byId("text").textContent = `${row.children[2].textContent}: ${row.querySelector(".what").textContent}`;
-  byId("sentence").textContent = row.querySelector(".why").textContent;
+  byId("sentence").textContent = row.querySelector(".because").textContent;
+  const notes = [...row.querySelectorAll(".note")].map((note) => make("span", { class: "note" }, note.textContent));
+  byId("noted").replaceChildren(...notes);
 }
 
-const cells = (row) => [...row.querySelectorAll(".is")].map((cell) => cell.textContent);
-const opened = known.hosts.map((_, host) =>
-  rows.findIndex((row) => !["", "CLOSED", "LISTEN"].includes(cells(row)[host])),
-);
+const cells = (row) => [...row.querySelectorAll(".is")];
 
 const diagrams = [...document.querySelectorAll(".diagram")];
 
@@ -50,16 +49,15 @@ function protocolAt(row) {
   return packet?.dataset.protocol ?? diagrams[0]?.dataset.of;
 }
 
-// Lights the state of each host in the diagram; at its end, the second CLOSED.
+// Lights the state of each host in the diagram; of what had been open, the second CLOSED.
 function stateAt(row) {
-  const before = opened.map((first) => first >= 0 && first < Number(row.dataset.step));
   const protocol = diagrams.length > 1 ? protocolAt(row) : diagrams[0]?.dataset.of;
   for (const diagram of diagrams) diagram.toggleAttribute("hidden", diagram.dataset.of !== protocol);
   for (const node of document.querySelectorAll(".node")) {
     const end = "end" in node.dataset;
     const twice = node.dataset.state === "CLOSED";
-    const who = cells(row).flatMap((state, host) =>
-      state === node.dataset.state && (!twice || end === before[host]) ? [host] : [],
+    const who = cells(row).flatMap((cell, host) =>
+      cell.textContent === node.dataset.state && (!twice || end === "over" in cell.dataset) ? [host] : [],
     );
     node.classList.toggle("lit", who.length > 0);
     node.querySelector(".who").textContent = who.map((host) => known.hosts[host]).join(", ");
@@ -80,8 +78,8 @@ function go(number, { forward = false } = {}) {
     drawCurtain(0);
     return tell("");
   }
+  drawCurtain(step);
   look(step);
-  drawCurtain(step, chosen);
   reveal(known.steps[step - 1]);
   if (forward) travel(chosen, timer ? Math.min(pause(step) * 0.8, 2000) : 500);
   const hash = `#step=${step}${document.body.classList.contains("presenter") ? "&presenter" : ""}`;
@@ -189,10 +187,17 @@ function presenter(on) {
   if (step) go(step);
 }
 
+// The row looked at, in sight again after the room for it has changed.
+function revealAgain() {
+  const number = step || (chosen && steps(chosen)[0]);
+  if (number && frame.scrollHeight > frame.clientHeight + 1) reveal(known.steps[number - 1]);
+}
+
 function fold(on) {
   document.body.classList.toggle("folded", on);
   byId("fold").setAttribute("aria-expanded", String(!on));
   byId("fold").textContent = on ? "Show" : "Hide";
+  revealAgain();
 }
 
 function view(id) {
@@ -204,7 +209,10 @@ function view(id) {
 }
 
 byId("presenter").addEventListener("click", () => presenter(!document.body.classList.contains("presenter")));
-byId("large").addEventListener("click", () => pressed(byId("large"), document.body.classList.toggle("large")));
+byId("large").addEventListener("click", () => {
+  pressed(byId("large"), document.body.classList.toggle("large"));
+  revealAgain();
+});
 byId("fold").addEventListener("click", () => fold(!document.body.classList.contains("folded")));
 for (const button of document.querySelectorAll("nav [aria-controls][aria-pressed]"))
   button.addEventListener("click", () => view(button.getAttribute("aria-controls")));
