@@ -166,7 +166,7 @@ def test_told_and_read_again() -> None:
         ("IP()/TCP()", "sport", "LAYER.FIELD"),
         ("IP()/TCP()", "tcp.flags", "has 9 bits"),
         ("IP()/TCP()", "tcp.sport=7", "LOW-HIGH"),
-        ("IP()/TCP()", "tcp.sport=9-7", "LOW-HIGH"),
+        ("IP()/TCP()", "tcp.sport=9-7", "the lower one first"),
         ("IP()/TCP()", "tcp.sport=a-b", "LOW-HIGH"),
         ("IP()/TCP()", "tcp.sport=1-65536", "65535 at the most"),
         ("IP()/TCP()", "ip.src=10.0.0.1-fd00::1", "4294967295 at the most"),
