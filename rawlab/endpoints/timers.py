@@ -86,5 +86,12 @@ class Timers:
 
     def prune(self) -> None:
         """Throws stale entries away: called when many timers have ended for good."""
-        self._heap = [entry for entry in self._heap if entry[2].due is not None and entry[2].queued == entry[0]]
+        kept = []
+        for entry in self._heap:
+            when, _, timer = entry
+            if timer.queued == when and timer.due is None:
+                timer.queued = None  # so that its next start enters it anew
+            elif timer.queued == when:
+                kept.append(entry)
+        self._heap = kept
         heapify(self._heap)

@@ -59,6 +59,19 @@ def test_one_that_starts_itself_for_the_past_waits_for_the_next_run() -> None:
     assert fired == [5]
 
 
+def test_a_stopped_timer_that_was_pruned_starts_again() -> None:
+    """Its place in the heap is gone: the next start makes one, for however late a time."""
+    timers, fired = Timers(), list[int]()
+    timer = Timer(timers, fired.append)
+    timer.start(35)
+    timer.stop()
+    timers.prune()
+    timer.start(40)
+    assert timers.next_due == 40
+    timers.run(41)
+    assert fired == [41]
+
+
 @given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["start", "stop", "run", "prune"]), st.integers(0, 50))))
 def test_against_a_list(steps: list[tuple[int, str, int]]) -> None:
     """Property: a heap with stale entries fires what a plain table of due times says."""
