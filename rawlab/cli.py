@@ -16,7 +16,7 @@ import sys
 from rawlab import __version__
 from rawlab.arguments import parse, parser
 from rawlab.commands import streams
-from rawlab.commands.showing import check_format, nearest, show, show_live
+from rawlab.commands.showing import check_format, nearest, no_capture_on_a_terminal, show, show_live
 from rawlab.errors import Damaged, FormatError, LabError, OutputError, RawlabError, UsageError
 
 TYPE_CHECKING = False  # as typing's, whose import alone takes as long as the rest
@@ -151,8 +151,7 @@ def _capture_one(arguments: argparse.Namespace) -> int:
         session.stop_on_signals()
         request = _request(arguments)
         check_format(arguments)
-        if arguments.output == "-" and sys.stdout.isatty():
-            raise UsageError("-o -: a capture is no text for a terminal; send it to a file or a pipe")
+        no_capture_on_a_terminal(arguments)
         rights.give_up("." if arguments.output in (None, "-") else os.path.dirname(arguments.output) or ".")
 
         def say(what: str) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import pty
-import select
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+
+from tests.terminal import heard
 
 ROOT = Path(__file__).parents[1]
 PLAIN = os.environ | {"NO_COLOR": "1"}
@@ -70,13 +71,3 @@ def test_a_key_brings_a_row() -> None:
         told.kill()
         told.wait()
         os.close(ours)
-
-
-def heard(terminal: int, *awaited: str) -> str:
-    """What is shown until all of that was; at the most for half a minute."""
-    text, deadline = "", time.monotonic() + 30
-    while not all(one in text for one in awaited):
-        assert time.monotonic() < deadline, text
-        if select.select([terminal], [], [], 1)[0]:
-            text += os.read(terminal, 65536).decode()
-    return text

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from rawlab import __version__
-from rawlab.commands.showing import show_before
+from rawlab.commands.showing import no_capture_on_a_terminal, show_before
 from rawlab.errors import LabError, PermissionMissing, UsageError
 from rawlab.model.craft import MOST_A_SECOND, MOST_PACKETS, Crafted, Ends
 
@@ -104,8 +104,7 @@ def _send(arguments: argparse.Namespace, read: Callable[[str], bytes], perform: 
     from rawlab.live import craft
     from rawlab.live.session import Session
 
-    if arguments.output == "-" and sys.stdout.isatty():
-        raise UsageError("-o -: a capture is no text for a terminal; send it to a file or a pipe")
+    no_capture_on_a_terminal(arguments)
     session = Session()  # gets ready while we do, and holds what privilege we have; we give up ours
     try:
         session.stop_on_signals()

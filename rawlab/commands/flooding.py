@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rawlab import __version__
 from rawlab.commands import crafting
-from rawlab.commands.showing import show_before
+from rawlab.commands.showing import no_capture_on_a_terminal, show_before
 from rawlab.errors import LabError, OutputError, UsageError
 from rawlab.model.craft import Crafted, Ends
 from rawlab.model.flood import MARK, MOST_PACKETS, MOST_SECONDS, SHOWN, Flood
@@ -81,8 +81,7 @@ def _check_words(arguments: argparse.Namespace) -> None:
     wire = labs.lab(arguments.against).wire if arguments.against else None
     if wire is not None and (wire.delay_ms or wire.faults):
         raise UsageError(f"--flood --against {arguments.against}: on its wire is a relay, far slower than a flood")
-    if arguments.output == "-" and sys.stdout.isatty():
-        raise UsageError("-o -: a capture is no text for a terminal; send it to a file or a pipe")
+    no_capture_on_a_terminal(arguments)
 
 
 def _flooding(arguments: argparse.Namespace, packets: Sequence[Crafted]) -> Flooding:

@@ -12,13 +12,13 @@ from __future__ import annotations
 import argparse
 import errno
 import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from rawlab import store
 from rawlab.api import Story, explain
 from rawlab.commands import rights
+from rawlab.commands.showing import columns
 from rawlab.errors import FormatError, OutputError, UsageError
 from rawlab.views.escape import terminal
 from rawlab.views.rows import STRSIZE, words
@@ -228,5 +228,4 @@ def _listed(data: bytes | memoryview, file: str, numbers: Sequence[int] | None) 
     for record in noted:
         name = names.get(record.number if record.is_packet else record.call, ("", ""))
         body += [[str(record.number), *name, text] for text in record.notes]
-    width = os.get_terminal_size().columns if sys.stdout.isatty() else None
-    return draw(["record", "#", "what", "note"], body, Style(width=width))
+    return draw(["record", "#", "what", "note"], body, Style(width=columns()))

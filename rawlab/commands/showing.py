@@ -41,19 +41,32 @@ def show(story: Story, arguments: argparse.Namespace) -> None:
         print(f"\n{summary(story)}")
 
 
+def columns(asked: int | None = None) -> int | None:
+    """How wide what is printed is: as asked, else as the terminal; None for what is no terminal."""
+    return asked or (os.get_terminal_size().columns if sys.stdout.isatty() else None)
+
+
+def coloured() -> bool:
+    """Whether what is printed is in colour (no-color.org)."""
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+
+
+def no_capture_on_a_terminal(arguments: argparse.Namespace) -> None:
+    """Raises UsageError where a capture would be printed on one."""
+    if arguments.output == "-" and sys.stdout.isatty():
+        raise UsageError("-o -: a capture is no text for a terminal; send it to a file or a pipe")
+
+
 def _style(arguments: argparse.Namespace) -> Style:
     """How its tables are drawn."""
     from rawlab.views.table import Style
 
-    terminal = sys.stdout.isatty() and arguments.format == "simple"
-    width = arguments.width or (os.get_terminal_size().columns if terminal else None)
-    colour = terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-    folded = width if arguments.format == "simple" else None
-    most = _MOST_ROWS if terminal and not arguments.full else None
+    simple = arguments.format == "simple"
+    most = _MOST_ROWS if simple and sys.stdout.isatty() and not arguments.full else None
     return Style(
         format=arguments.format,
-        width=folded,
-        colour=colour,
+        width=columns(arguments.width) if simple else None,
+        colour=simple and coloured(),
         most=most,
         endpoint_calls=arguments.endpoint_calls,
         notes=arguments.notes,
@@ -80,11 +93,8 @@ def _ladder(story: Story, arguments: argparse.Namespace) -> Sequence[str]:
     """The ladder in characters, as wide as asked, else as the terminal: its head, then each row."""
     from rawlab.views import unicode_ladder
 
-    terminal = sys.stdout.isatty()
-    blocks = unicode_ladder.blocks(
-        story, width=arguments.width or (os.get_terminal_size().columns if terminal else _COLUMNS)
-    )
-    if terminal and len(blocks) > _MOST_ROWS and not arguments.full and not arguments.live:
+    blocks = unicode_ladder.blocks(story, width=columns(arguments.width) or _COLUMNS)
+    if sys.stdout.isatty() and len(blocks) > _MOST_ROWS and not arguments.full and not arguments.live:
         left_out = len(blocks) - _MOST_ROWS
         return [*blocks[:_MOST_ROWS], f"… {left_out} rows left out; --full shows them\n"]
     return blocks

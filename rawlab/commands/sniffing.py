@@ -22,7 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rawlab import __version__
-from rawlab.commands.showing import show_before
+from rawlab.commands.showing import coloured, columns, nearest, show_before
 from rawlab.errors import LabError, OutputError, RawlabError, UsageError
 from rawlab.model.facts import Facts
 
@@ -95,16 +95,13 @@ def _sniffing(arguments: argparse.Namespace) -> tuple[Sniffing, RunningLab | Non
 
 
 def _check_interface(name: str) -> None:
-    import difflib
     import socket
 
     from rawlab.live.interface import hardware_type
 
     names = [known for _, known in socket.if_nameindex()]
     if name not in names:
-        near = difflib.get_close_matches(name, names, 3, 0.4)
-        told = f"nearest: {', '.join(near)}" if near else f"there are: {', '.join(names)}"
-        raise UsageError(f"-i {name}: no such interface; {told}")
+        raise UsageError(f"-i {name}: no such interface{nearest(name, names)}")
     if (kind := hardware_type(name)) not in (1, 772):  # ARPHRD_ETHER, ARPHRD_LOOPBACK of <linux/if_arp.h>
         raise UsageError(f"-i {name}: its frames are no Ethernet's (ARPHRD {kind}), and these alone are read here")
 
@@ -305,12 +302,11 @@ def _table(
 ) -> LiveTable:
     from rawlab.views.live_table import LiveTable
 
-    terminal = sys.stdout.isatty()
     return LiveTable(
         points,
         hosts,
-        width=arguments.width or (os.get_terminal_size().columns if terminal else None),
-        colour=terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb",
+        width=columns(arguments.width),
+        colour=coloured(),
         sockets=sockets,
         as_json=arguments.format == "json",
     )

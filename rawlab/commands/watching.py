@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 
 from rawlab import __version__
-from rawlab.commands.showing import show_before
+from rawlab.commands.showing import coloured, columns, show_before
 from rawlab.errors import UsageError
 from rawlab.model.lab import MOST_TYPED_OCTETS
 
@@ -80,16 +80,15 @@ class Watch:
         """`descriptor`: the capture as it grows; `type_`: hands on a typed message, None for the end of them."""
         from rawlab.views.live_timeline import LiveTimeline
 
-        terminal = sys.stdout.isatty()
-        colour = terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-        width = arguments.width or (os.get_terminal_size().columns if terminal else None)
-        self._table = LiveTimeline(hosts, width=width, colour=colour)
+        self._table = LiveTimeline(hosts, width=columns(arguments.width), colour=coloured())
         self._descriptor = descriptor
         self._type = type_
         self._typing: bool = arguments.interactive
         self._typed = b""
         self._octets = 0
         self._size = 0
+        self._unsettled = True
+        "rows have come that were not shown yet"
         self._next_look = 0.0
         self._given_up = False
         self._shown: dict[Key, tuple[str, str, object]] = {}
@@ -131,12 +130,10 @@ class Watch:
         from rawlab.api import explain
 
         size = os.fstat(self._descriptor).st_size
-        if size == self._size and not self._unsettled:
+        if not size or (size == self._size and not self._unsettled):
             return None
         self._size = size
         return explain(store.parse(store.read(self._descriptor), "the run"))
-
-    _unsettled = True
 
     def _show(self, story: Story, until_ns: int | None) -> None:
         from rawlab.views.rows import rows

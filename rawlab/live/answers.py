@@ -21,19 +21,20 @@ _FRS_A = 0x17
 Kind = tuple[int, int, int, int]
 "protocol, octet of its header, mask, value"
 
+_TCP: dict[str, Kind] = {
+    "TCP SYN-ACK": (6, _TCP_FLAGS, _FRS_A, 0x12),
+    "TCP RST": (6, _TCP_FLAGS, 0x04, 0x04),
+    "TCP ACK": (6, _TCP_FLAGS, _FRS_A, 0x10),
+}
 _KINDS: dict[int, dict[str, Kind]] = {
-    4: {
-        "TCP SYN-ACK": (6, _TCP_FLAGS, _FRS_A, 0x12),
-        "TCP RST": (6, _TCP_FLAGS, 0x04, 0x04),
-        "TCP ACK": (6, _TCP_FLAGS, _FRS_A, 0x10),
+    4: _TCP
+    | {
         "ICMP destination unreachable": (1, 0, _ALL, 3),
         "ICMP echo reply": (1, 0, _ALL, 0),
         "UDP": (17, 0, 0, 0),
     },
-    6: {
-        "TCP SYN-ACK": (6, _TCP_FLAGS, _FRS_A, 0x12),
-        "TCP RST": (6, _TCP_FLAGS, 0x04, 0x04),
-        "TCP ACK": (6, _TCP_FLAGS, _FRS_A, 0x10),
+    6: _TCP
+    | {
         "ICMPv6 destination unreachable": (58, 0, _ALL, 1),
         "ICMPv6 parameter problem": (58, 0, _ALL, 4),
         "ICMPv6 echo reply": (58, 0, _ALL, 129),

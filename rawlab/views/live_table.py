@@ -10,19 +10,16 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 
 from rawlab.model.story import Packet, Story
 from rawlab.model.timeline import Host, Point, Run, Timeline
 from rawlab.views import escape, story_json
+from rawlab.views.columns import GAP, folded, line
 from rawlab.views.rows import text_of, words
-from rawlab.views.table import NARROW, fold
+from rawlab.views.table import COLOURS, NARROW, paint
 
 _NUMBER, _TIME, _STATE, _HOST, _SOCKET = 6, 11, 12, 6, 16
 _PACKET, _MOST_PACKET = 60, 160  # in a pipe
-_GAP = "  "
-_COLOURS = {"first": "\x1b[36m", "second": "\x1b[35m", "unknown": "\x1b[31m"}  # as `table` has them
-_PLAIN = "\x1b[0m"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +68,7 @@ class LiveTable:
         if self._width is None:
             return [*columns, Column(title="packet", width=_PACKET), *behind, Column(title="why", width=0)]
         fixed = [*columns, *behind]
-        room = max(self._width - sum(column.width for column in fixed) - len(_GAP) * (len(fixed) + 1), 16)
+        room = max(self._width - sum(column.width for column in fixed) - len(GAP) * (len(fixed) + 1), 16)
         packet = room * 45 // 100
         return [*columns, Column(title="packet", width=packet), *behind, Column(title="why", width=room - packet)]
 
@@ -79,8 +76,9 @@ class LiveTable:
         """Two lines; '' for JSON."""
         if self._as_json:
             return ""
-        titles = self._line([column.title for column in self._columns])
-        return f"{titles}\n{self._line(['-' * (column.width or len(column.title)) for column in self._columns])}"
+        titles = [column.title for column in self._columns]
+        rule = ["-" * (column.width or len(column.title)) for column in self._columns]
+        return f"{line(titles, self._widths)}\n{line(rule, self._widths)}"
 
     def row(self, packet: Packet, socket: str | None = None) -> str:
         """One packet."""
@@ -109,21 +107,19 @@ class LiveTable:
                 replace(column, width=min(max(column.width, len(cell)), _MOST_PACKET)) if column.width else column
                 for column, cell in zip(self._columns, flat, strict=True)
             ]
-            return self._line(flat)
-        parts = [fold(cell, column.width).split("\n") for cell, column in zip(cells, self._columns, strict=True)]
-        return "\n".join(self._line(line) for line in zip_longest(*parts, fillvalue=""))
+            return line(flat, self._widths)
+        return folded(cells, self._widths)
 
-    def _line(self, cells: Sequence[str]) -> str:
-        padded = (cell.ljust(column.width) for cell, column in zip(cells, self._columns, strict=True))
-        return _GAP.join(padded).rstrip()
+    @property
+    def _widths(self) -> list[int]:
+        return [column.width for column in self._columns]
 
     def _painted(self, text: str, packet: Packet) -> str:
         """Who sent it or, in red, what nothing explains; the text says both too."""
         if not self._colour:
             return text
         who = "first" if packet.sender == self._left else "second"
-        colour = _COLOURS["unknown" if packet.cause.kind == "unknown" else who]
-        return "\n".join(f"{colour}{line}{_PLAIN}" for line in text.split("\n"))
+        return paint(text, COLOURS["lost" if packet.cause.kind == "unknown" else who])
 
 
 def _text(packet: Packet, story: Story) -> str:

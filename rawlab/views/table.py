@@ -26,7 +26,7 @@ _LEAST = 6
 _WORD = 12  # a word of so many letters is broken only where nothing else helps
 _INDENT = "      "  # of a note beneath a row
 _PADDING = 2  # tabulate keeps so many columns free behind a title
-_COLOURS = {"first": "\x1b[36m", "second": "\x1b[35m", "lost": "\x1b[31m"}
+COLOURS = {"first": "\x1b[36m", "second": "\x1b[35m", "lost": "\x1b[31m"}
 _PLAIN = "\x1b[0m"
 
 
@@ -55,21 +55,32 @@ def timeline(story: Story, style: Style) -> str:
     start_ns = told[0].at_ns if told else 0
     told = [row for row in told if style.shown is None or row.label in style.shown]
     names = hosts(story)
-    left, right = names[0], names[-1] if len(names) > 1 else ""
     narrow = style.width is not None and style.width < NARROW
-    if narrow:
-        header = ["#", "ms", f"{left} → wire ← {right}", "states", "why"]
-    else:
-        header = ["#", "ms", f"{left}'s call", "wire", f"{right}'s call", f"{left} is", f"{right} is", "why"]
-    body, beneath = [], []
     explained = explanations(story) if style.notes else {}
-    for row in told:
-        milliseconds = f"{(row.at_ns - start_ns) / 1e6:.3f}"
-        states = [dict(row.states).get(host, "") for host in (left, right)]
-        cells = _narrow(row, names, states) if narrow else _wide(row, names, right, states)
-        body.append([row.label, milliseconds, *cells, row.why])
-        beneath.append(tuple(beneath_row(row, explained)))
-    return draw(header, body, style, [colour_of(row, left) for row in told], beneath)
+    body = [cells(row, start_ns, names, narrow=narrow) for row in told]
+    beneath = [tuple(beneath_row(row, explained)) for row in told]
+    return draw(titles(names, narrow=narrow), body, style, [colour_of(row, names[0]) for row in told], beneath)
+
+
+def titles(names: Sequence[str], *, narrow: bool) -> list[str]:
+    """The timeline's; the first host's stands on the left, the last one's on the right."""
+    left, right = _outer(names)
+    if narrow:
+        return ["#", "ms", f"{left} → wire ← {right}", "states", "why"]
+    return ["#", "ms", f"{left}'s call", "wire", f"{right}'s call", f"{left} is", f"{right} is", "why"]
+
+
+def cells(row: Row, start_ns: int, names: Sequence[str], *, narrow: bool) -> list[str]:
+    """A row of the timeline, below its titles; its time counts from `start_ns`."""
+    left, right = _outer(names)
+    milliseconds = f"{(row.at_ns - start_ns) / 1e6:.3f}"
+    states = [dict(row.states).get(host, "") for host in (left, right)]
+    told = _narrow(row, names, states) if narrow else _wide(row, names, right, states)
+    return [row.label, milliseconds, *told, row.why]
+
+
+def _outer(names: Sequence[str]) -> tuple[str, str]:
+    return names[0], names[-1] if len(names) > 1 else ""
 
 
 def beneath_row(row: Row, explained: Mapping[str, str]) -> Iterator[str]:
@@ -82,8 +93,8 @@ def beneath_row(row: Row, explained: Mapping[str, str]) -> Iterator[str]:
 def colour_of(row: Row, left: str) -> str:
     """Who called or, in red, what was lost; the text says both too."""
     if row.packet is not None:
-        return _COLOURS["lost"] if row.packet.lost or row.packet.cause.kind == "unknown" else ""
-    return _COLOURS["first" if row.host == left else "second"]
+        return COLOURS["lost"] if row.packet.lost or row.packet.cause.kind == "unknown" else ""
+    return COLOURS["first" if row.host == left else "second"]
 
 
 def arrow(row: Row, names: Sequence[str]) -> str:
@@ -187,7 +198,7 @@ def draw(
         cells = [[fold(cell, width) for cell, width in zip(line, widths, strict=True)] for line in cells]
         titles = [fold(title, width - _PADDING) for title, width in zip(titles, widths, strict=True)]
     if style.colour and colours:
-        cells = [[_paint(cell, colour) for cell in line] for line, colour in zip(cells, colours, strict=True)]
+        cells = [[paint(cell, colour) for cell in line] for line, colour in zip(cells, colours, strict=True)]
     drawn = tabulate(cells, titles, tablefmt=style.format, disable_numparse=True)
     if not (any(beneath) and across):
         return drawn
@@ -231,7 +242,8 @@ def shortened(
     )
 
 
-def _paint(cell: str, colour: str) -> str:
+def paint(cell: str, colour: str) -> str:
+    """Each of the cell's lines in that colour; '': in none."""
     return "\n".join(f"{colour}{line}{_PLAIN}" for line in cell.split("\n")) if colour and cell else cell
 
 

@@ -162,6 +162,15 @@ def start(
 _started: list[subprocess.Popen[str]] = []
 
 
+def ordinary_user(folder: Path) -> int | None:
+    """Who a run is to be as, to be an ordinary user's in this folder, which is made theirs: None, who tests already."""
+    if os.geteuid():
+        return None
+    need_root()
+    os.chown(folder, NOBODY, NOBODY)
+    return NOBODY
+
+
 def started() -> list[subprocess.Popen[str]]:
     """The runs that this process's tests have started, and that nobody has ended for good."""
     return [*_started]

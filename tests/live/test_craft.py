@@ -155,11 +155,7 @@ def test_a_captured_packet_sent_again(folder: Path) -> None:
 def test_an_ordinary_user(folder: Path) -> None:
     """In a user namespace: raw and packet sockets alike."""
     runs.need_networks()
-    user = None
-    if not os.geteuid():
-        runs.need_root()
-        os.chown(folder, runs.NOBODY, runs.NOBODY)
-        user = runs.NOBODY
+    user = runs.ordinary_user(folder)
     story = crafted(folder, SYN, "IP(chksum=1)/ICMP()", "--against", "tcp-echo", user=user)
     assert "[S.]" in " ".join(words for _, words in seen(story))
     assert "the whole frame is what send (call" in why(story, "ICMP echo request")

@@ -133,11 +133,7 @@ def test_seconds_are_kept(folder: Path) -> None:
 def test_an_ordinary_user(folder: Path) -> None:
     """In a user namespace."""
     runs.need_networks()
-    user = None
-    if not os.geteuid():
-        runs.need_root()
-        os.chown(folder, runs.NOBODY, runs.NOBODY)
-        user = runs.NOBODY
+    user = runs.ordinary_user(folder)
     assert flooded(folder, SYN, "--count", "1000", user=user)["sent"] == 1000
 
 

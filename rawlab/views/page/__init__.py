@@ -1,6 +1,6 @@
 """The page: one HTML file that works offline, to step through a story, and look at each packet's octets and each call.
 
-    shell.html   what stands where           diagram, ladder (`svg`)   pictures, drawn here
+    head.html, shell.html   what stands where           diagram, ladder (`svg`)   pictures, drawn here
     page.css     how it looks                markup                    the table of rows
     *.js         what it does                data, numbers             what the scripts know, as JSON
 
@@ -75,7 +75,7 @@ def assemble(shell: str, scripts: Collection[str], *, title: str, theme: str | N
     """A page of that shell, its style and scripts inlined and their hashes in its policy; `parts` are HTML."""
     style = "\n".join((file("page.css"), svg.style("light"), *_dark()))
     script = '"use strict";\n' + "\n".join(map(file, scripts))
-    return Template(file(shell)).substitute(
+    return Template(file("head.html") + file(shell)).substitute(
         parts,
         title=html.escape(title),
         theme=f' data-theme="{theme}"' if theme else "",
