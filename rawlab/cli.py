@@ -16,8 +16,8 @@ import sys
 from rawlab import __version__
 from rawlab.arguments import parse, parser
 from rawlab.commands import streams
-from rawlab.commands.showing import check_format, nearest, no_capture_on_a_terminal, show, show_live
-from rawlab.errors import Damaged, FormatError, LabError, OutputError, RawlabError, UsageError
+from rawlab.commands.showing import check_format, nearest, no_capture_on_a_terminal, show
+from rawlab.errors import FormatError, LabError, OutputError, RawlabError, UsageError
 
 TYPE_CHECKING = False  # as typing's, whose import alone takes as long as the rest
 if TYPE_CHECKING:
@@ -247,32 +247,9 @@ def _verdict(story: Story, outcome: Outcome, name: str, arguments: argparse.Name
 
 
 def _replay(arguments: argparse.Namespace) -> int:
-    from rawlab import store
-    from rawlab.api import explain
-    from rawlab.commands import pacing
-    from rawlab.views.summary import count
+    from rawlab.commands import replaying
 
-    check_format(arguments)
-    pacing.check(arguments)
-    data = _read_input(arguments.file)
-    captured = store.parse(data, arguments.file)
-    sniffed = captured.run.lab == "sniff"
-    if sniffed and (arguments.table == "calls" or arguments.endpoint_calls):
-        raise UsageError(f"{arguments.file}: sniff made it: it holds packets and no calls; leave --table calls out")
-    if sniffed and arguments.format == "simple" and not (
-        arguments.ladder or arguments.notes or pacing.is_paced(arguments)
-    ):
-        from rawlab.commands import sniffing
-
-        sniffing.replay(captured, arguments)
-    else:
-        (show_live if pacing.is_paced(arguments) else show)(explain(captured), arguments)
-    if captured.damaged_at is not None:
-        read = f"{count(len(captured.frames), 'packet')} read, damaged at byte {captured.damaged_at}"
-        raise Damaged(f"{arguments.file}: {read}: {captured.damage}")
-    if not captured.complete:
-        raise Damaged(f"{arguments.file}: the run was cut off, or editcap left its counts of lost frames out")
-    return 0
+    return replaying.replay(arguments, _read_input)
 
 
 def _read_input(name: str, folder: str = ".") -> bytes:
