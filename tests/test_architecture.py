@@ -44,7 +44,7 @@ class Room:
     "rawlab's modules inside functions only, or under TYPE_CHECKING"
 
 
-ALL = "__version__ topics api attribution endpoints errors labs live model store views wire"
+ALL = "__version__ topics api attribution columns endpoints errors labs live model store views wire"
 
 ROOMS = {
     "errors": Room(),
@@ -62,6 +62,7 @@ ROOMS = {
     "api": Room(rawlab=ALL, impure=True),
     "topics": Room(),
     "arguments": Room(rawlab="__version__ errors"),
+    "columns": Room(rawlab="attribution model wire errors", pypi="numpy"),  # a capture of any size, as columns
     "commands": Room(rawlab=ALL, pypi="shtab tabulate", impure=True),
     "cli": Room(rawlab=f"arguments commands {ALL}", pypi="tabulate wcwidth", impure=True),
     "__main__": Room(rawlab="cli", impure=True),

@@ -1,0 +1,1 @@
+"""A capture of any size as columns: one row a frame, read in windows (numpy)."""
