@@ -11,10 +11,11 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from rawlab import __version__, store
-from rawlab.attribution import tell
+from rawlab.attribution.telling import tell
 from rawlab.errors import LabError, OutputError
 from rawlab.model import story, timeline
 from rawlab.wire.decode import decode
@@ -24,7 +25,7 @@ class Story(story.Story):
     """A story that prints as its tables, and that a Jupyter notebook shows as its ladder."""
 
     def __str__(self) -> str:
-        from rawlab.views import render
+        from rawlab.views.rendering import render
 
         return render(self)
 
@@ -56,13 +57,7 @@ class Story(story.Story):
 def explain(captured: timeline.Timeline) -> Story:
     """The story of a timeline: each frame decoded, each packet given its cause."""
     told = tell(captured, decode)
-    return Story(
-        timeline=told.timeline,
-        calls=told.calls,
-        packets=told.packets,
-        endpoint_calls=told.endpoint_calls,
-        transitions=told.transitions,
-    )
+    return Story(**{field.name: getattr(told, field.name) for field in fields(told)})
 
 
 def load(path: str | os.PathLike[str]) -> Story:

@@ -17,7 +17,7 @@ from rawlab import __version__
 from rawlab.arguments import parse, parser
 from rawlab.commands import streams
 from rawlab.commands.showing import check_format, nearest, no_capture_on_a_terminal, show
-from rawlab.errors import FormatError, LabError, OutputError, RawlabError, UsageError
+from rawlab.errors import LabError, OutputError, RawlabError, UsageError
 
 TYPE_CHECKING = False  # as typing's, whose import alone takes as long as the rest
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from rawlab.api import Story
     from rawlab.live.session import Outcome, Request
+    from rawlab.store import Opened
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -225,7 +226,7 @@ def _perform(
 
 def _verdict(story: Story, outcome: Outcome, name: str, arguments: argparse.Namespace) -> int:
     """The exit code; what did not go as asked is said."""
-    from rawlab.views.summary import count
+    from rawlab.views.counting import count
 
     dropped = sum(point.dropped or 0 for point in story.timeline.points)
     if dropped:
@@ -252,30 +253,38 @@ def _replay(arguments: argparse.Namespace) -> int:
     return replaying.replay(arguments, _read_input)
 
 
-def _read_input(name: str, folder: str = ".") -> bytes:
+def _read_input(name: str, folder: str = ".") -> Opened:
     """The file, opened as whoever calls; root keeps no privilege to look into it, and becomes who owns `folder`."""
     from rawlab import store
 
-    if name == "-":
-        if sys.stdin.isatty():
-            print("rawlab: reading a capture from standard input; ^D ends it, ^C gives up", file=sys.stderr)
-        data = sys.stdin.buffer.read()
-    else:
-        try:
-            data = store.read_file(name)
-        except OSError as error:
-            raise FormatError(f"{name}: {error.strerror}; expected a pcapng or pcap capture") from None
+    if name == "-" and sys.stdin.isatty():
+        print("rawlab: reading a capture from standard input; ^D ends it, ^C gives up", file=sys.stderr)
+    return store.opened(name, then=lambda: _give_up(folder))
+
+
+def _give_up(folder: str) -> None:
     if os.geteuid() == 0:
         from rawlab.commands import rights
 
         rights.give_up(folder)
-    return data
 
 
 def _annotate(arguments: argparse.Namespace) -> int:
     from rawlab.commands import annotating
 
     return annotating.annotate(arguments, _read_input)
+
+
+def _merge(arguments: argparse.Namespace) -> int:
+    from rawlab.commands import merging
+
+    return merging.merge(arguments, _read_input)
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from rawlab.commands import exporting
+
+    return exporting.export(arguments, _read_input)
 
 
 def _check(arguments: argparse.Namespace) -> int:
@@ -329,6 +338,8 @@ _COMMANDS = {
     "annotate": _annotate,
     "check": _check,
     "note": _note,
+    "merge": _merge,
+    "export": _export,
     "explain": _explain,
     "doctor": _doctor,
     "completion": _completion,

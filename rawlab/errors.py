@@ -6,7 +6,8 @@ RawlabError                 exit code
 ├── FormatError             4   a file that is no capture
 ├── Damaged                 5   a capture that breaks off: what is whole was read
 ├── OutputError             6   a folder that can't be written, a full disk
-└── LabError                7   the lab's own processes failed
+├── LabError                7   the lab's own processes failed
+└── Differs                 8   a server says something else than in the capture
 
 0 is success, 1 a fault of rawlab itself, 130 and 143 an orderly stop by SIGINT and SIGTERM.
 """
@@ -54,3 +55,9 @@ class LabError(RawlabError):
     """The lab's own processes failed."""
 
     exit_code = 7
+
+
+class Differs(RawlabError):
+    """A server, asked as in the capture, says something else."""
+
+    exit_code = 8

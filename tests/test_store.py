@@ -14,7 +14,7 @@ import pytest
 from rawlab import store
 from rawlab.api import explain
 from rawlab.errors import FormatError, OutputError
-from rawlab.views import FORMATS, render
+from rawlab.views.rendering import FORMATS, render
 from rawlab.wire import capture
 from tests.attribution.ladder import read as ladder
 from tests.attribution.test_unproven import ECHO

@@ -40,7 +40,10 @@ def add_annotate(commands: Any) -> None:
     group.add_argument("--data", action="store_true", help="data, and what acknowledges it")
     group.add_argument("--close", action="store_true", help="how they end")
     group.add_argument(
-        "--flow", type=number(1, 1_000_000), metavar="N", help="the Nth conversation, and the calls on its sockets"
+        "--flow",
+        type=number(1, 2**31 - 1),
+        metavar="N",
+        help="the Nth conversation, and the calls on its sockets; of anyone's capture: flow N of replay's list",
     )
     group = command.add_argument_group("how it looks")
     group.add_argument("--axis", choices=("compressed", "even", "true"), default="compressed", help="of time")

@@ -7,10 +7,16 @@ import argparse
 from rawlab.arguments.types import number
 
 
-def table_options(command: argparse.ArgumentParser) -> None:
+def table_options(command: argparse.ArgumentParser, more: tuple[str, ...] = ()) -> None:
+    """`more`: tables beside those of a story; with these, none is the default: the capture decides."""
     from_terminal = "default: the terminal's, or as wide as it becomes"
     group = command.add_argument_group("what is shown")
-    group.add_argument("--table", choices=("timeline", "calls", "both"), default="both", help="default: both")
+    group.add_argument(
+        "--table",
+        choices=("timeline", "calls", "both", *more),
+        default=None if more else "both",
+        help="default: of one conversation both, of several flows" if more else "default: both",
+    )
     group.add_argument(
         "--format",
         default="simple",

@@ -52,8 +52,8 @@ def scale(text: str) -> float:
 
 def factor(text: str) -> float:
     """How much faster."""
-    if not re.fullmatch(r"\d{1,6}(\.\d{1,9})?", text, re.ASCII) or not 0 < float(text) <= 1_000_000:
-        raise argparse.ArgumentTypeError(f"a number above 0, up to 1000000, expected, {text!r} came")
+    if not re.fullmatch(r"\d{1,7}(\.\d{1,9})?", text, re.ASCII) or not 0 < float(text) <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"a number above 0, up to 1000000, as 2 or 0.001, expected, {text!r} came")
     return float(text)
 
 

@@ -110,6 +110,9 @@ class SctpEnd:
     "what arrived with DATA since it last sent a SACK"
     blue: list[Draft] = field(default_factory=list)
     "what arrived while it had no association, and was not answered yet (out of the blue)"
+    has_spoken: bool = False
+    denies: dict[int, int] = field(default_factory=dict)
+    "by chunk type, its last packet with such a chunk, which it sends only while none of the other end's has come"
     aborted: bool = False
     "it sent or received ABORT"
     _calls: dict[tuple[str, ...], list[NumberedCall]] = field(default_factory=dict)

@@ -18,6 +18,8 @@ from rawlab.model.event import Call
 class Links:
     """What ties one call to packets and to its connection."""
 
+    n: int = 0
+    "the call's number"
     sent: list[Draft] = field(default_factory=list)
     waited_for: list[Draft] = field(default_factory=list)
     connection: Connection | None = None
@@ -43,13 +45,15 @@ def link(
     connections: Sequence[Connection],
     received: Mapping[int, list[Draft]],
     polled: Mapping[tuple[str, int], Sequence[tuple[int, Call, str]]],
+    *,
+    listening: bool = False,
 ) -> list[Links]:
     """For each call the packets it sent (by the packets' causes) and those whose arrival it waited for.
 
     `received`: for each call that took a datagram, its packets. `polled`: for each socket the polls that found
-    it ready.
+    it ready; `listening`: also of those that listen.
     """
-    links = [Links(waited_for=received.get(n, [])) for n in range(1, len(calls) + 1)]
+    links = [Links(n=n, waited_for=received.get(n, [])) for n in range(1, len(calls) + 1)]
     for draft in drafts:
         if draft.cause.kind == "call":
             for n in draft.cause.calls:
@@ -66,7 +70,28 @@ def link(
                 mine = links[end.connect[0] - 1]
                 mine.connection, mine.end = connection, end
                 mine.waited_for = _answer(connection, other, end.connect[1])
+    if listening:
+        _link_listening(links, connections, polled)
     return links
+
+
+def _link_listening(
+    links: list[Links],
+    connections: Sequence[Connection],
+    polled: Mapping[tuple[str, int], Sequence[tuple[int, Call, str]]],
+) -> None:
+    """The polls that found a connection to accept: its handshake was over, and nobody had accepted it."""
+    for connection in connections:
+        active, passive = connection.ends
+        if passive.listener is None or not (ends := _handshake_end(connection, active)):
+            continue
+        _, listen = passive.listener
+        accepted = next((call.returned_ns for _, call in passive.socket_calls("accept", "accept4")), None)
+        for n, call, events in polled.get((listen.host, listen.socket or 0), ()):
+            mine, returned_ns = links[n - 1], call.returned_ns or call.entered_ns
+            waits = ends[0].arrival_ns <= returned_ns and (accepted is None or accepted >= returned_ns)
+            if "POLLIN" in events and waits:
+                mine.waited_for += ends
 
 
 def _link_end(links: list[Links], connection: Connection, end: End, other: End, socket: Socket) -> None:
@@ -76,7 +101,7 @@ def _link_end(links: list[Links], connection: Connection, end: End, other: End, 
         mine.connection, mine.end = connection, end
         if call.name == "connect":
             mine.waited_for = _answer(connection, other, call)
-        elif call.name == "accept":
+        elif call.name in ("accept", "accept4"):
             mine.waited_for = _handshake_end(connection, other)
         elif call.errno in ("ECONNRESET", "EPIPE"):
             mine.waited_for = [draft for draft in connection.drafts if _is_reset_of(draft, other, connection)][:1]

@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from rawlab.attribution.conversation import Conversation
 from rawlab.attribution.lanes import TcpLane
 from rawlab.attribution.pairing import Draft
+from rawlab.attribution.sight import Sight
 from rawlab.attribution.sockets import RECEIVERS, SENDERS, NumberedCall, Ranges, Socket
 from rawlab.attribution.words import KERNEL
 from rawlab.model.address import Endpoint
 from rawlab.model.facts import TcpSegment
 from rawlab.model.ranges import RangeSet
-from rawlab.model.serial import Serial
+from rawlab.model.serial import CIRCLE, HALF, Serial
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,6 +50,8 @@ class End:
     "which call wrote which octets of its stream"
     read: Ranges = field(default_factory=lambda: Ranges(()))
     "which call read which octets of the other end's stream"
+    placed: bool = True
+    "which octets its calls moved is known: False where the log begins in the middle of the connection"
 
     sent_end: int = 0
     "one past the highest number sent"
@@ -82,6 +85,13 @@ class End:
     takes: dict[int, int] = field(default_factory=dict)
     "where a program speaks TCP by hand: by packet, when its call returned with it (ns since the epoch)"
     reset: bool = False
+    has_spoken: bool = False
+    first_syn: Serial | None = None
+    "the number of the first SYN that it sent"
+    asked: Serial | None = None
+    "the number of the SYN that the other end's SYN-ACK answers"
+    sight: Sight = field(default_factory=Sight)
+    "more of what it has shown on the wire, where no calls tell"
 
     def bind(self, socket: Socket | None) -> None:
         """Ties it to its socket, and the socket's calls to its stream."""
@@ -105,7 +115,7 @@ class End:
     def relative(self, number: Serial, near: int) -> int:
         """A sequence number as a relative one: of all that it may stand for, the one nearest to `near`."""
         assert self.base is not None
-        return near + (number - (self.base + near))
+        return near + (number.value - self.base.value - near + HALF) % CIRCLE - HALF
 
     def carriers(self, first: int, end: int) -> list[Draft]:
         """The packets that first carried its numbers [first, end)."""
@@ -127,9 +137,21 @@ class End:
 
     def learn(self, first: int, end: int, draft: Draft) -> None:
         """The other end's numbers [first, end) have arrived."""
-        for span in self.arrived.missing(first, end):
-            insort(self.brought, (*span, draft), key=lambda found: found[0])
-        self.arrived.add(first, end)
+        _note(self.arrived, self.brought, first, end, draft)
+
+    def show(self, first: int, end: int, draft: Draft) -> None:
+        """It sent its numbers [first, end), which may lie between others: what was not seen before, is now."""
+        _note(self.sight.sent, self.spans, first, end, draft)
+
+
+def _note(known: RangeSet, spans: list[tuple[int, int, Draft]], first: int, end: int, draft: Draft) -> None:
+    """Of [first, end), what is not known yet is this packet's."""
+    if not spans or first >= spans[-1][1]:  # it lies behind all others, as most do
+        spans.append((first, end, draft))
+    else:
+        for span in known.missing(first, end):
+            insort(spans, (*span, draft), key=lambda found: found[0])
+    known.add(first, end)
 
 
 def _over(spans: Sequence[tuple[int, int, Draft]], first: int, end: int) -> list[Draft]:

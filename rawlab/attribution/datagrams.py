@@ -9,7 +9,8 @@ messages that no call wrote are `icmp`'s.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from rawlab.attribution import icmp
 from rawlab.attribution.fragments import Datagram, alone, datagrams, ip_of
@@ -41,7 +42,7 @@ def attribute(drafts: Sequence[Draft], sockets: Sockets) -> dict[int, list[Draft
     packets = [alone(draft) for draft in drafts if draft.facts.ip is not None] if by_hand or below else []
     _tie_sends(packets, by_hand)
     _tie_sends(found, [socket for socket in above if not socket.includes_header])
-    icmp.attribute(drafts, found)
+    icmp.attribute(drafts, found, recorded=sockets.recorded)
     received = _tie_receives(found, above) | _tie_receives(packets, below)
     received |= (errors := icmp.reported(drafts, ways))
     icmp.tell_forged(drafts, errors, [socket for socket in ways if socket.type == "SOCK_DGRAM"])
@@ -54,9 +55,9 @@ def attribute(drafts: Sequence[Draft], sockets: Sockets) -> dict[int, list[Draft
 def _tie_sends(found: Sequence[Datagram], ways: Sequence[Socket]) -> None:
     unsent: dict[str, list[tuple[int, Call, Socket]]] = defaultdict(list)
     for socket in ways:
-        for n, call in socket.named(*SENDERS):
+        for n, call in socket.named(*SENDERS, "sendmmsg"):
             if call.errno is None:
-                unsent[socket.host].append((n, call, socket))
+                unsent[socket.host] += [(n, one, socket) for _, one in _singly(n, call)]
     for waiting in unsent.values():
         waiting.sort(key=lambda sent: sent[0])
     for datagram in sorted(found, key=lambda datagram: datagram.at_ns):
@@ -71,6 +72,18 @@ def _tie_sends(found: Sequence[Datagram], ways: Sequence[Socket]) -> None:
                 n, call, socket = candidates.pop(index)
                 _claim(datagram, n, call, socket)
                 break
+
+
+def _singly(n: int, call: Call) -> Iterator[tuple[int, Call]]:
+    """The call; of sendmmsg(2) and recvmmsg(2), each message that it moved, as if a call of its own had."""
+    if call.name not in ("sendmmsg", "recvmmsg"):
+        yield n, call
+        return
+    vector = dict(call.args).get("msgvec")
+    for number, message in enumerate(vector if isinstance(vector, tuple) else (), 1):
+        if isinstance(message, tuple) and len(message) == 3 and isinstance(size := message[2], int):
+            args = (("msg_name", message[0]), ("buf", message[1]), ("flags", dict(call.args).get("flags")))
+            yield n, replace(call, name=f"message {number} of {call.name}", args=args, result=size)
 
 
 def _is_sent_by(datagram: Datagram, call: Call, socket: Socket) -> bool:
@@ -107,8 +120,8 @@ def _is_whole(draft: Draft, written: bytes) -> bool:
 
 
 def _packet(draft: Draft) -> bytes:
-    """A frame from its IP header on."""
-    ip = ip_of(draft)
+    """A frame from its IP header on; a tunnel's from its own."""
+    ip = draft.facts.outer[0].ip if draft.facts.outer else ip_of(draft)
     return bytes(draft.data[ip.payload[1] - ip.length : ip.payload[1]])
 
 
@@ -138,6 +151,7 @@ def _claim(datagram: Datagram, n: int, call: Call, socket: Socket) -> None:
     header = _UDP_HEADER if socket.type == "SOCK_DGRAM" else 0
     size = call.result or 0
     for part in datagram.parts:
+        part.sender = part.sender or socket.host
         ip = ip_of(part)
         first, end = 0, size
         if not socket.includes_header:  # else what was written is the packet
@@ -191,13 +205,13 @@ def _tie_receives(found: Sequence[Datagram], ways: Sequence[Socket]) -> dict[int
     taken: set[tuple[int, int]] = set()
     received: dict[int, list[Draft]] = {}
     for socket in ways:
-        for n, call in socket.named(*RECEIVERS):
+        for n, call in (found for whole in socket.named(*RECEIVERS, "recvmmsg") for found in _singly(*whole)):
             if call.errno is not None or call.returned_ns is None:
                 continue
             for index, datagram in enumerate(arrived):
                 mine = (socket.inode, index)
                 if mine not in taken and _is_received_by(datagram, call, socket):
-                    received[n] = list(datagram.parts)
+                    received[n] = [*received.get(n, ()), *datagram.parts]
                     if "MSG_PEEK" not in str(dict(call.args).get("flags")):
                         taken.add(mine)
                     break

@@ -15,7 +15,7 @@ from collections import OrderedDict, deque
 from collections.abc import Sequence
 from typing import TypeVar
 
-from rawlab.attribution import datagrams, forwarding, implied, neighbours, sctp, tcp
+from rawlab.attribution import datagrams, forwarding, implied, neighbours, sctp, tcp, tcp_findings
 from rawlab.attribution.association import Association
 from rawlab.attribution.connection import Connection, End, segment_of
 from rawlab.attribution.lanes import TcpLane
@@ -62,9 +62,9 @@ class Follower:
         self._associations: OrderedDict[Flow, Association] = OrderedDict()
         self._on_the_way: OrderedDict[bytes, deque[Draft]] = OrderedDict()
         self._arrived: OrderedDict[bytes, Draft] = OrderedDict()
+        self._implied = implied.Implied()
+        self._findings = tcp_findings.Findings(CONVERSATIONS)
         self._recent: deque[Draft] = deque(maxlen=RECENT)
-        self._spoken: set[int] = set()
-        "ends that have spoken, by identity; of conversations that are remembered"
         self.packets = 0
         "how many packets have come"
         self.forgotten: list[str] = []
@@ -157,9 +157,9 @@ class Follower:
                 neighbours.attribute(list(self._recent), self._own)
             case IcmpMessage():
                 datagrams.attribute(list(self._recent), _NO_SOCKETS)
-                implied.attribute([draft])
+                self._implied.see(draft)
             case _:
-                implied.attribute([draft])
+                self._implied.see(draft)
 
     def _let_arrive(self, draft: Draft) -> None:
         flow = draft.facts.flow
@@ -182,16 +182,13 @@ class Follower:
                 end.speaker = OWN_TCP if end.address.address in self._own else KERNEL
             self._remember(self._connections, flow.conversation, connection)
         self._connections.move_to_end(flow.conversation)
-        connection.drafts.append(draft)
-        draft.forward = flow.source == connection.ends[0].address
+        draft.finding = self._findings.see(draft)
+        tcp.add(connection, draft, flow)
         sender, receiver = connection.direction(draft)
-        for end, host in ((sender, draft.sender), (receiver, draft.receiver)):
-            end.host = host or end.host
         if {"S", "A"} <= set(segment_of(draft).flags):
             sender.answers = True
-            if sender is connection.ends[1] and id(sender) not in self._spoken:  # it was listening
+            if sender is connection.ends[1] and sender.sight.last_sent is None:  # it was listening
                 sender.lane = TcpLane(TcpState.LISTEN)
-        self._spoken.add(id(sender))
         tcp.depart(connection, draft, sender, receiver, draft.at_ns)
         if arrives:
             tcp.arrive(draft, sender, receiver, draft.at_ns)
@@ -213,7 +210,6 @@ class Follower:
             self._remember(self._associations, key, association)
             self._associations.move_to_end(key)
         sender, receiver = association.direction(draft)
-        self._spoken.add(id(sender))
         sctp.depart(association, draft, sender, receiver, self._stack, draft.at_ns)
         if arrives:
             sctp.arrive(draft, sender, receiver, draft.at_ns)
@@ -226,26 +222,21 @@ class Follower:
 
     def _tell_states(self, draft: Draft, one: Connection | Association) -> None:
         """Of an end that has not spoken yet, nobody knows whether it listens, or is there at all."""
-        told = zip(one.ends, one.states(draft.at_ns), strict=True)
-        draft.states = tuple((host, state if id(end) in self._spoken else None) for end, (host, state) in told)
+        draft.states = one.states_now()
         sender, receiver = one.direction(draft)
         draft.sender, draft.receiver = draft.sender or sender.host, draft.receiver or receiver.host
 
     # ---- the window
 
     def _remember(self, held: OrderedDict[Flow, One], key: Flow, one: One) -> None:
-        before = held.get(key)
-        if before is one:
+        if held.get(key) is one:
             return
-        if before is not None:
-            self._spoken -= {id(end) for end in before.ends}
         held[key] = one
         if len(held) > CONVERSATIONS:
             flow, oldest = held.popitem(last=False)
             self._forget(flow, oldest)
 
     def _forget(self, flow: Flow, one: Connection | Association) -> None:
-        self._spoken -= {id(end) for end in one.ends}
         what = "connection" if isinstance(one, Connection) else "association"
         self.forgotten.append(
             f"the {what} {flow.source} – {flow.destination} fell out of the window: what follows of it counts anew"
@@ -272,7 +263,9 @@ def _trim_end(end: End) -> None:
     if len(end.brought) > 2 * PACKETS:
         told = end.last_ack or 0
         end.brought = [found for found in end.brought[:-PACKETS] if found[1] > told] + end.brought[-PACKETS:]
-    del end.duplicate_acks[UNACKNOWLEDGED:]
+    del end.duplicate_acks[UNACKNOWLEDGED:], end.sight.gaps[:-PACKETS]
+    if len(end.sight.again) > UNACKNOWLEDGED:
+        end.sight.again.clear()
 
 
 def _trim_association(association: Association) -> None:

@@ -6,17 +6,17 @@ already, and is no less able to end another program's call.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from rawlab.attribution.fragments import Datagram
 from rawlab.attribution.pairing import UNKNOWN, Draft
 from rawlab.attribution.sockets import Socket
-from rawlab.attribution.words import kernel, packets_in_words
+from rawlab.attribution.words import kernel, packets_in_words, took
 from rawlab.model.address import Endpoint
 from rawlab.model.event import Call
-from rawlab.model.facts import IcmpMessage, Quoted, TcpSegment, UdpDatagram
+from rawlab.model.facts import IcmpMessage, IpHeader, Quoted, TcpSegment, UdpDatagram
 
 _ECHO = {(4, 0): 8, (6, 129): 128}  # (version, type of a reply): type of its request
 _WHY = {
@@ -34,29 +34,58 @@ _REASSEMBLY = frozenset(((4, 11, 1), (6, 3, 1)))
 _REPORTED = frozenset(("ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "EPROTO", "ENOPROTOOPT"))
 
 
-def attribute(drafts: Sequence[Draft], found: Sequence[Datagram]) -> None:
-    """Gives its cause to every ICMP message that has none; `found`: the datagrams of `drafts`."""
+def attribute(drafts: Sequence[Draft], found: Sequence[Datagram], *, recorded: bool = True) -> None:
+    """Gives its cause to every ICMP message that has none; `found`: the datagrams of `drafts`, in order of time.
+
+    `recorded`: calls were; if not, what the error does to them is said.
+    """
+    asked: dict[_Asked, Draft] = {}
+    earlier: dict[_Way, deque[Draft]] = defaultdict(lambda: deque(maxlen=_LOOKED_AT))
     for draft in drafts:
-        message = draft.facts.transport
-        if draft.cause is not UNKNOWN or not isinstance(message, IcmpMessage):
+        message, ip = draft.facts.transport, draft.facts.ip
+        if isinstance(message, IcmpMessage) and draft.cause is UNKNOWN:
+            if message.quoted is not None:
+                _tie_error(draft, message, earlier[_way(message.quoted.ip)], found, recorded=recorded)
+            elif (kind := _ECHO.get((message.version, message.type))) is not None and ip is not None:
+                request = asked.get((kind, message.identifier, message.sequence, ip.destination))
+                if request is not None:
+                    _answer(draft, request, recorded=recorded)
+        if ip is None:
             continue
-        earlier = drafts[: bisect_left(drafts, draft.at_ns, key=lambda other: other.at_ns)]
-        if message.quoted is not None:
-            _tie_error(draft, message, earlier, found)
-        elif (asked := _ECHO.get((message.version, message.type))) is not None:
-            request = next((other for other in reversed(earlier) if _asks(other, draft, message, asked)), None)
-            if request is not None:
-                why = f"the kernel answers packet {request.n} by itself: no process has a part in it"
-                draft.cause = kernel(why, packets=[request])
+        for outer in draft.facts.outer:
+            earlier[_way(outer.ip)].append(draft)
+        earlier[ip.source, ip.destination, ip.protocol].append(draft)
+        if isinstance(message, IcmpMessage) and message.type in _ECHO.values():
+            asked[message.type, message.identifier, message.sequence, ip.source] = draft
 
 
-def _tie_error(draft: Draft, message: IcmpMessage, earlier: Sequence[Draft], found: Sequence[Datagram]) -> None:
+_Asked = tuple[int, int | None, int | None, str]
+"""An echo request: type, identifier, sequence number, who asks."""
+_Way = tuple[str, str, int]
+"""From where, to where, by which protocol."""
+_LOOKED_AT = 1000  # packets of one way, of which an error may quote one
+
+
+def _way(ip: IpHeader) -> _Way:
+    return ip.source, ip.destination, ip.protocol
+
+
+def _answer(draft: Draft, request: Draft, *, recorded: bool) -> None:
+    since = "" if recorded else f", {took(draft.at_ns - request.at_ns)} after it"
+    why = f"the kernel answers packet {request.n} by itself{since}: no process has a part in it"
+    draft.cause = kernel(why, packets=[request])
+
+
+def _tie_error(
+    draft: Draft, message: IcmpMessage, earlier: Iterable[Draft], found: Sequence[Datagram], *, recorded: bool
+) -> None:
     kind = message.version, message.type, message.code
     why = _WHY.get(kind, f"ICMP {message.type}/{message.code}")
-    came = (other for other in reversed(earlier) if draft.sender is None or other.receiver in (None, draft.sender))
-    provoking = next((other for other in came if quotes(message, other)), None)
+    came = [other for other in earlier if draft.sender is None or other.receiver in (None, draft.sender)]
+    provoking = next((other for other in reversed(came) if quotes(message, other)), None)
     if provoking is None:
-        draft.cause = kernel(f"{why}; the packet that it quotes was not captured", confidence="inferred")
+        where = "was not captured" if recorded else "is not among these: it is in another flow, or was not captured"
+        draft.cause = kernel(f"{why}; the packet that it quotes {where}", confidence="inferred")
     elif kind in _REASSEMBLY:
         mine = next((datagram.parts for datagram in found if provoking in datagram.parts), [provoking])
         came_too = [part for part in mine if not part.lost]
@@ -71,32 +100,71 @@ def _tie_error(draft: Draft, message: IcmpMessage, earlier: Sequence[Draft], fou
         reason = f"{provoking.cause.reason}; {where} drops it: its {field} is used up, as packet {draft.n} says"
         provoking.cause = replace(provoking.cause, reason=reason)
     else:
-        draft.cause = kernel(f"the kernel refuses packet {provoking.n}: {why}", packets=[provoking])
+        reports = "" if recorded else _reports(kind, provoking)
+        why = f"{_who(draft, provoking)} refuses packet {provoking.n}: {why}{reports}"
+        draft.cause = kernel(why, packets=[provoking])
+
+
+def _who(draft: Draft, provoking: Draft) -> str:
+    """Who refuses: the host that the packet went to, or, where hosts have no names, a router before it."""
+    mine, its = draft.facts.ip, provoking.facts.ip
+    if draft.sender is not None or mine is None or its is None or mine.source == its.destination:
+        return "the kernel"
+    return f"a router, {mine.source},"
+
+
+_ERRNOS = {
+    (4, 3, 3): "ECONNREFUSED",
+    (6, 1, 4): "ECONNREFUSED",
+    (4, 3, 2): "ENOPROTOOPT",
+    (4, 3, 4): "EMSGSIZE",
+    (6, 2, 0): "EMSGSIZE",
+    (4, 3, 0): "ENETUNREACH",
+    (6, 1, 0): "ENETUNREACH",
+    (4, 3, 1): "EHOSTUNREACH",
+    (6, 1, 3): "EHOSTUNREACH",
+}
+"""What Linux makes of it for a connected socket (ip(7), udp(7))."""
+
+
+def _reports(kind: tuple[int, int, int], provoking: Draft) -> str:
+    """The errno that it brings to the sender of a datagram."""
+    errno = _ERRNOS.get(kind)
+    if errno is None or not isinstance(provoking.facts.transport, UdpDatagram):
+        return ""
+    return f"; the next call on the sender's socket fails with {errno}, if that is connected (udp(7))"
 
 
 def quotes(message: IcmpMessage, other: Draft) -> bool:
-    """Whether the packet is the one that the error quotes."""
+    """Whether the packet is the one that the error quotes, or is carried by that one in a tunnel."""
     quoted, ip = message.quoted, other.facts.ip
-    if quoted is None or ip is None or ip.is_fragment != quoted.ip.is_fragment:
+    if quoted is None or ip is None:
         return False
-    same = (ip.source, ip.destination, ip.protocol) == (quoted.ip.source, quoted.ip.destination, quoted.ip.protocol)
-    if (ip.version == 4 or ip.is_fragment) and ip.identification != quoted.ip.identification:
-        return False
-    if ip.fragment_offset != quoted.ip.fragment_offset:
-        return False
+    if any(_is_same(outer.ip, quoted.ip) for outer in other.facts.outer):
+        return True
     match other.facts.transport:
         case UdpDatagram() | TcpSegment() as transport:
             ports = transport.source_port, transport.destination_port
+            same = _is_same(ip, quoted.ip) or _begins(ip, quoted.ip)
             return same and ports == (quoted.source_port, quoted.destination_port)
-    return same
+    return _is_same(ip, quoted.ip)
 
 
-def _asks(other: Draft, reply: Draft, message: IcmpMessage, asked: int) -> bool:
-    request, asker, answerer = other.facts.transport, other.facts.ip, reply.facts.ip
-    if not isinstance(request, IcmpMessage) or request.type != asked or asker is None or answerer is None:
+def _is_same(ip: IpHeader, quoted: IpHeader) -> bool:
+    if (ip.is_fragment, ip.fragment_offset) != (quoted.is_fragment, quoted.fragment_offset):
         return False
-    same = (request.identifier, request.sequence) == (message.identifier, message.sequence)
-    return same and asker.source == answerer.destination
+    if (ip.version == 4 or ip.is_fragment) and ip.identification != quoted.identification:
+        return False
+    return (ip.source, ip.destination, ip.protocol) == (quoted.source, quoted.destination, quoted.protocol)
+
+
+def _begins(ip: IpHeader, quoted: IpHeader) -> bool:
+    """Whether it is the first fragment of what is quoted: a receiver quotes what it has put together."""
+    if not ip.is_fragment or ip.fragment_offset or quoted.is_fragment:
+        return False
+    if ip.version == 4 and ip.identification != quoted.identification:
+        return False
+    return (ip.source, ip.destination, ip.protocol) == (quoted.source, quoted.destination, quoted.protocol)
 
 
 def reported(drafts: Sequence[Draft], ways: Sequence[Socket]) -> dict[int, list[Draft]]:

@@ -19,21 +19,23 @@ class Lane(Generic[State, Event]):
     def __init__(self, state: State) -> None:
         self._times: list[int] = [-1]
         self._states: list[State] = [state]
+        self.state, self.word = state, str(state.value)
+        "the latest state, and in the RFC's words"
 
     def _after(self, event: Event) -> State:
         """The state that follows the latest one."""
         raise NotImplementedError
 
-    @property
-    def state(self) -> State:
-        """The latest state."""
-        return self._states[-1]
-
     def apply(self, event: Event, at_ns: int) -> None:
         """Lets an event happen; times must not go backwards."""
-        if (state := self._after(event)) is not self.state:
+        self.restore(self._after(event), at_ns)
+
+    def restore(self, state: State, at_ns: int) -> None:
+        """It is in that state after all: what moved it last did not happen there."""
+        if state is not self.state:
             self._times.append(at_ns)
             self._states.append(state)
+            self.state, self.word = state, str(state.value)
 
     def at(self, at_ns: int) -> State:
         """The state at that time, the transition of that very nanosecond included."""

@@ -6,7 +6,9 @@ waits, and leaves as the next one to the address that was asked for.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 
 from rawlab.attribution.pairing import Draft
 from rawlab.attribution.words import OWN_TCP, kernel
@@ -14,7 +16,6 @@ from rawlab.model.facts import ArpMessage, IcmpMessage
 
 _MLD = frozenset((130, 131, 132, 143))
 _BROADCAST = "ff:ff:ff:ff:ff:ff"
-_ROUTER = frozenset((133, 134))
 
 
 def attribute(drafts: Sequence[Draft], own: Collection[str] = ()) -> None:
@@ -22,68 +23,106 @@ def attribute(drafts: Sequence[Draft], own: Collection[str] = ()) -> None:
 
     `own`: addresses that no kernel owns: rawlab asks and answers for them.
     """
+    known = _Known(drafts)
     for index, draft in enumerate(drafts):
         match draft.facts.transport:
             case ArpMessage(operation=1, target=target, sender=asker):
-                _asked(drafts, index, draft, asker, target, own)
+                _asked(known, index, draft, asker, target, own)
             case ArpMessage(operation=2, sender=told):
-                _answered(drafts, index, draft, told, told in own)
+                _answered(known, index, draft, told, told in own)
+            case ArpMessage(operation=3):
+                draft.cause = kernel("asks which IP address a link-layer address has (RARP, RFC 903)")
             case IcmpMessage(version=6, type=135, target=str(target)):
                 asker = draft.facts.ip.source if draft.facts.ip else ""
-                _asked(drafts, index, draft, asker, target, own)
+                _asked(known, index, draft, asker, target, own)
             case IcmpMessage(version=6, type=136, target=str(told)):
-                _answered(drafts, index, draft, told, told in own)
+                _answered(known, index, draft, told, told in own)
             case IcmpMessage(version=6, type=kind) if kind in _MLD:
                 draft.cause = kernel("the kernel tells which multicast groups it listens to (MLD)")
-            case IcmpMessage(version=6, type=kind) if kind in _ROUTER:
+            case IcmpMessage(version=6, type=133):
                 draft.cause = kernel("the kernel looks for routers")
+            case IcmpMessage(version=6, type=134):
+                draft.cause = kernel("a router tells that it is there, and which prefixes are (RFC 4861 section 6.2)")
 
 
-def _asked(drafts: Sequence[Draft], index: int, draft: Draft, asker: str, target: str, own: Collection[str]) -> None:
+class _Known:
+    """What was asked and told, and which packets went where: by address, with the packets' places among all."""
+
+    def __init__(self, drafts: Sequence[Draft]) -> None:
+        self.told: dict[str, list[tuple[int, Draft]]] = defaultdict(list)
+        self.asked: dict[str, list[tuple[int, Draft]]] = defaultdict(list)
+        self._sent: dict[tuple[str, str], tuple[list[int], list[Draft]]] = {}
+        found = [(at, draft) for at, draft in enumerate(drafts) if _is_discovery(draft)]
+        for at, draft in found:
+            match draft.facts.transport:
+                case ArpMessage(operation=kind, sender=told, target=target):
+                    self.told[told].append((at, draft))
+                    if kind == 1:
+                        self.asked[target].append((at, draft))
+                case IcmpMessage(type=136, target=str(told)):
+                    self.told[told].append((at, draft))
+                case IcmpMessage(type=135, target=str(target)):
+                    self.asked[target].append((at, draft))
+        if found:
+            self._note_packets(drafts)
+
+    def _note_packets(self, drafts: Sequence[Draft]) -> None:
+        for at, draft in enumerate(drafts):
+            ip = draft.facts.ip
+            if ip is not None and not _is_discovery(draft):
+                places, packets = self._sent.setdefault((ip.source, ip.destination), ([], []))
+                places.append(at)
+                packets.append(draft)
+
+    def waiting(self, index: int, source: str, destination: str) -> Draft | None:
+        """The next packet from one to the other, after that place."""
+        places, packets = self._sent.get((source, destination), ((), ()))
+        at = bisect_right(places, index)
+        return packets[at] if at < len(packets) else None
+
+
+def _is_discovery(draft: Draft) -> bool:
+    message = draft.facts.transport
+    if isinstance(message, IcmpMessage):
+        return message.version == 6 and message.type in (135, 136)
+    return isinstance(message, ArpMessage)
+
+
+def _asked(known: _Known, index: int, draft: Draft, asker: str, target: str, own: Collection[str]) -> None:
     if asker in ("::", "0.0.0.0"):
         draft.cause = kernel(f"the kernel asks whether anyone has {target} already")
         return
-    known = any(
-        _tells(earlier, target) and (_told_to(earlier) in own) == (asker in own)
-        for earlier in drafts[:index]
-        if earlier.receiver == draft.sender
+    is_known = any(
+        (_told_to(earlier) in own) == (asker in own)
+        for at, earlier in known.told[target]
+        if at < index and earlier.receiver == draft.sender
     )
-    waiting = next(_packets(drafts[index + 1 :], asker, target), None)
+    waiting = known.waiting(index, asker, target)
     who = f"the {draft.sender}'s kernel" if draft.sender else "a kernel"
     what = f"{OWN_TCP}, at {asker}, asks for" if asker in own else f"{who} asks for"
-    asked = any(_asker(earlier, target) == _asker(draft, target) for earlier in drafts[:index])
+    asked = any(at < index and _asker(earlier, target) == _asker(draft, target) for at, earlier in known.asked[target])
     to_all = draft.facts.destination_mac == _BROADCAST or _is_multicast(draft)
-    if waiting is not None and (not known or (to_all and not asked)):
+    if waiting is not None and (not is_known or (to_all and not asked)):
         why = f"{what} the link-layer address of {target}, which packet {waiting.n} needs"
         draft.cause = kernel(why, packets=[waiting])
-    elif known and asked:
+    elif is_known and asked:
         draft.cause = kernel(
             f"{what} the link-layer address of {target} again: its entry had aged", confidence="inferred"
         )
-    elif known and not to_all:
+    elif is_known and not to_all:
         why = f"{what} the link-layer address of {target}, to confirm what {target} had told when it asked itself"
         draft.cause = kernel(why, confidence="inferred")
     else:
         draft.cause = kernel(f"{what} the link-layer address of {target}", confidence="inferred")
 
 
-def _answered(drafts: Sequence[Draft], index: int, draft: Draft, told: str, is_own: bool) -> None:
+def _answered(known: _Known, index: int, draft: Draft, told: str, is_own: bool) -> None:
     here = f"{told} is here" + (", and rawlab answers for it: no kernel owns it" if is_own else "")
-    for earlier in reversed(drafts[:index]):
-        match earlier.facts.transport:
-            case ArpMessage(operation=1, target=target) | IcmpMessage(version=6, type=135, target=target) if (
-                target == told
-            ):
-                draft.cause = kernel(f"answers packet {earlier.n}: {here}", packets=[earlier])
-                return
-    draft.cause = kernel(f"tells unasked that {told} is here", confidence="inferred")
-
-
-def _tells(draft: Draft, address: str) -> bool:
-    match draft.facts.transport:
-        case ArpMessage(sender=told) | IcmpMessage(version=6, type=136, target=told):
-            return told == address
-    return False
+    earlier = next((asked for at, asked in reversed(known.asked[told]) if at < index), None)
+    if earlier is not None:
+        draft.cause = kernel(f"answers packet {earlier.n}: {here}", packets=[earlier])
+    else:
+        draft.cause = kernel(f"tells unasked that {told} is here", confidence="inferred")
 
 
 def _asker(draft: Draft, address: str) -> str | None:
@@ -108,14 +147,3 @@ def _told_to(draft: Draft) -> str | None:
         case IcmpMessage(type=135, target=str(told)):
             return told
     return draft.facts.ip.destination if draft.facts.ip is not None else None
-
-
-def _packets(drafts: Sequence[Draft], source: str, destination: str) -> Iterator[Draft]:
-    """IP packets from one to the other that are no neighbour discovery themselves."""
-    for draft in drafts:
-        ip, transport = draft.facts.ip, draft.facts.transport
-        discovery = (
-            isinstance(transport, IcmpMessage) and transport.version == 6 and transport.type in (135, 136)
-        )
-        if ip is not None and not discovery and (ip.source, ip.destination) == (source, destination):
-            yield draft

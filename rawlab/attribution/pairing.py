@@ -12,6 +12,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from rawlab.attribution.sameness import Same, same, shortest
+from rawlab.model.analysis import Finding, words
 from rawlab.model.event import Frame
 from rawlab.model.facts import Facts
 from rawlab.model.story import Cause, Packet
@@ -21,6 +23,7 @@ Decode = Callable[[bytes | memoryview, int, int], Facts]
 """(octets, link type, length on the wire) to facts"""
 
 _LEAST_TIMEOUT_NS = 200_000_000  # Linux's TCP_RTO_MIN: what is sent again by a timer is sent no sooner
+_NOTHING = Finding()
 UNKNOWN = Cause(kind="unknown", reason="nothing in the capture says why", confidence="unknown")
 
 
@@ -49,6 +52,8 @@ class Draft:
     "the packet of which the wire made this second one"
     forwarded: Draft | None = None
     "the packet that a router received and sent on as this one"
+    finding: Finding = _NOTHING
+    "TCP, where no calls were recorded: what following the connection told of it"
     unowned: bool = False
     "it comes from an address that none of the run's kernels owns: whoever wrote it, is its transport protocol"
 
@@ -66,12 +71,13 @@ class Draft:
 
     def finished(self, comments: Mapping[int, Sequence[str]]) -> Packet:
         """The packet, for good; `comments`: of frames, by their numbers."""
-        notes = [note for number in sorted(self.frames) for note in comments.get(number, ())]
+        frames = tuple(sorted(self.frames))
+        notes = [note for number in frames for note in comments.get(number, ())] if comments else ()
         return Packet(
             n=self.n,
             facts=self.facts,
             data=self.data,
-            frames=tuple(sorted(self.frames)),
+            frames=frames,
             sent_ns=self.sent_ns,
             arrived_ns=self.arrived_ns,
             lost=self.lost,
@@ -81,25 +87,29 @@ class Draft:
             ack=self.ack,
             cause=self.cause,
             states=self.states,
-            notes=tuple(dict.fromkeys(notes)),
+            notes=tuple(dict.fromkeys(notes)) if notes else (),
+            marks=words(self.finding.marks),
         )
 
 
 def pair(timeline: Timeline, decode: Decode) -> list[Draft]:
     """The packets in order of time, numbered from 1, each decoded once."""
-    on_the_way: dict[bytes | memoryview, list[Draft]] = defaultdict(list)
-    arrived: dict[bytes | memoryview, Draft] = {}
+    on_the_way: dict[Same, list[Draft]] = defaultdict(list)
+    arrived: dict[Same, Draft] = {}
     delays: dict[str, int] = {}  # ns on the way, of each sender's latest packet of which there was but one
     owned = {address for host in timeline.hosts for address in host.addresses}
     drafts: list[Draft] = []
+    keys = _sameness(timeline, decode)
+    paired = any(point.host is not None for point in timeline.points)
     for frame in sorted(timeline.frames, key=lambda frame: frame.at_ns):
         point = timeline.points[frame.point]
-        waiting = on_the_way[frame.data]
+        key = keys.get(frame.number, frame.data) if paired else b""
+        waiting = on_the_way[key]
         if frame.outgoing is False and waiting and waiting[0].sender != point.host:
             draft = _likeliest(waiting, frame.at_ns, delays)
             draft.arrived_ns, draft.receiver = frame.at_ns, point.host
             draft.frames.append(frame.number)
-            arrived[frame.data] = draft
+            arrived[key] = draft
             continue
         draft = _first_sight(frame, decode(frame.data, point.linktype, frame.length), point)
         draft.point = frame.point
@@ -107,9 +117,11 @@ def pair(timeline: Timeline, decode: Decode) -> list[Draft]:
         draft.unowned = draft.facts.ip is not None and draft.facts.ip.source not in owned
         if frame.outgoing and point.host is not None:
             waiting.append(draft)
-        elif (first := arrived.get(frame.data)) is not None and first.receiver == point.host:
+        elif (first := arrived.get(key)) is not None and first.receiver == point.host:
             draft.copy_of, draft.sender = first, first.sender
-    _find_lost(drafts, timeline.points)
+    _find_lost(drafts, timeline)
+    if timeline.run.traced:
+        _find_senders(drafts, timeline)
     drafts.sort(key=lambda draft: draft.at_ns)
     for n, draft in enumerate(drafts, 1):
         draft.n = n
@@ -117,6 +129,16 @@ def pair(timeline: Timeline, decode: Decode) -> list[Draft]:
         if draft.copy_of is not None:
             draft.cause = _copied(draft.copy_of)
     return drafts
+
+
+def _sameness(timeline: Timeline, decode: Decode) -> dict[int, Same]:
+    """By number, what of a frame is the same at both ends where a router may lie between: two machines' captures."""
+    if timeline.run.merged is None:
+        return {}
+    links = [point.linktype for point in timeline.points]
+    packets = [(frame, decode(frame.data, links[frame.point], frame.length)) for frame in timeline.frames]
+    limit = shortest(packets)
+    return {frame.number: same(frame.data, facts, limit) for frame, facts in packets}
 
 
 def _likeliest(waiting: list[Draft], at_ns: int, delays: dict[str, int]) -> Draft:
@@ -143,6 +165,24 @@ def _copied(first: Draft) -> Cause:
     )
 
 
+def _find_senders(drafts: Iterable[Draft], timeline: Timeline) -> None:
+    """Who sent what was only seen to arrive, by its address; on loopback, where hosts share it, that is not known."""
+    owners: dict[str, set[str]] = defaultdict(set)
+    for host in timeline.hosts:
+        for address in host.addresses:
+            owners[address].add(host.name)
+    for draft in drafts:
+        mine = owners.get(draft.facts.ip.source, set()) if draft.facts.ip is not None else set()
+        if draft.sender is None and len(mine) == 1:
+            (draft.sender,) = mine
+
+
+def _is_for(draft: Draft, host: str | None, timeline: Timeline) -> bool:
+    """Whether the packet goes to one of the host's addresses."""
+    addresses = (address for known in timeline.hosts if known.name == host for address in known.addresses)
+    return draft.facts.ip is not None and draft.facts.ip.destination in addresses
+
+
 def _first_sight(frame: Frame, facts: Facts, point: Point) -> Draft:
     draft = Draft(facts=facts, data=frame.data, frames=[frame.number])
     if frame.outgoing is False:
@@ -152,13 +192,16 @@ def _first_sight(frame: Frame, facts: Facts, point: Point) -> Draft:
     return draft
 
 
-def _find_lost(drafts: Iterable[Draft], points: Sequence[Point]) -> None:
-    """Of points of observation, each two in order are the ends of one link."""
+def _find_lost(drafts: Iterable[Draft], timeline: Timeline) -> None:
+    """Of points of observation, each two in order are the ends of one link; of two machines' captures, of one way."""
+    points = timeline.points
     hosts = [point.host for point in points if point.host is not None]
     sound = len(hosts) > 1 and all(point.dropped == 0 for point in points)
     for draft in drafts:
         if draft.sender is not None:
             end = draft.point ^ 1  # the other one of the two
             other = hosts[end] if end < len(hosts) == len(points) else None
+            if timeline.run.merged is not None and not _is_for(draft, other, timeline):
+                continue  # a router does not send it on
             draft.receiver = draft.receiver or (other if other != draft.sender else None)
             draft.lost = sound and draft.arrived_ns is None

@@ -16,7 +16,7 @@ from ipaddress import ip_address
 
 from rawlab.attribution import sctp_messages
 from rawlab.attribution.association import Association, SctpEnd, chunk_of, data_chunks, packet_of
-from rawlab.attribution.conversation import named
+from rawlab.attribution.conversation import moments_seen, named, tells_states
 from rawlab.attribution.pairing import UNKNOWN, Draft
 from rawlab.attribution.sctp_rules import cause_of, closing_call
 from rawlab.attribution.sockets import SENDERS, NumberedCall, Sockets
@@ -43,11 +43,14 @@ def attribute(drafts: Sequence[Draft], sockets: Sockets, hosts: Sequence[str], s
             _tie(association, end, other, sockets)
     sctp_messages.tie_sends(found)
     for association in found:
-        _walk(association, stack)
-        if not sockets.recorded:
+        if sockets.recorded:
+            _walk(association, stack)
+        else:
             association.tell_who_spoke()
+            _walk_seen(association, stack)
         for draft in association.drafts:
-            draft.states = association.states(draft.at_ns)
+            if sockets.recorded:
+                draft.states = association.states(draft.at_ns)
             sender, receiver = association.direction(draft)
             draft.sender, draft.receiver = draft.sender or sender.host, draft.receiver or receiver.host
     return found
@@ -75,10 +78,12 @@ def associations(drafts: Sequence[Draft], sockets: Sockets, hosts: Sequence[str]
 
 
 def begins_anew(association: Association, draft: Draft, source: Endpoint) -> bool:
-    """An INIT with another tag than this end's INIT had, after that."""
+    """An INIT with another tag than this end's INIT had, after that; any, after the association's end."""
     init = chunk_of(draft, chunks.INIT)
     if not isinstance(init, SctpInit):
         return False
+    if association.over:
+        return True
     one, other = association.ends
     end = one if source.address in one.addresses and source.port == one.port else other
     return bool(end.tags) and init.initiate_tag not in end.tags
@@ -110,6 +115,7 @@ def add(association: Association, draft: Draft, flow: Flow) -> None:
     for end, host in ((sender, draft.sender), (receiver, draft.receiver)):
         end.host = host or end.host
     for chunk in packet_of(draft).chunks:
+        association.over |= chunk.type in (chunks.ABORT, chunks.SHUTDOWN_COMPLETE)
         if isinstance(chunk, SctpInit):
             sender.tags.add(chunk.initiate_tag)
             sender.base = chunk.initial_tsn
@@ -190,6 +196,22 @@ def _walk(association: Association, stack: str) -> None:
         moment(at_ns)
 
 
+def _walk_seen(association: Association, stack: str) -> None:
+    """Departures and arrivals, where no calls were recorded: packets of the same nanosecond in the file's order."""
+    for draft in association.drafts:
+        for type in (chunks.SHUTDOWN, chunks.SHUTDOWN_ACK):  # each is answered by another (section 9.2)
+            if chunk_of(draft, type) is not None:
+                association.direction(draft)[0].denies[type] = draft.n
+    for at_ns, arrives, draft in moments_seen(association.drafts):
+        sender, receiver = association.direction(draft)
+        if arrives:
+            arrive(draft, sender, receiver, at_ns)
+        else:
+            depart(association, draft, sender, receiver, stack, at_ns)
+        if tells_states(draft, arrives=arrives):
+            draft.states = association.states_now()
+
+
 def _moments(association: Association, stack: str) -> Iterator[tuple[int, int, int, Callable[[int], None]]]:
     """(time, rank, packet, what happens); what was seen at one place only departs and arrives there."""
     for draft in association.drafts:
@@ -209,6 +231,7 @@ def _moments(association: Association, stack: str) -> Iterator[tuple[int, int, i
 def depart(
     association: Association, draft: Draft, sender: SctpEnd, receiver: SctpEnd, stack: str, at_ns: int
 ) -> None:
+    sender.has_spoken = True
     _number(draft, sender, receiver)
     if draft.cause is UNKNOWN:  # else a raw socket's call wrote it
         draft.cause = cause_of(association, draft, sender, receiver, stack)
@@ -244,9 +267,13 @@ def _move_at_departure(type: int, sender: SctpEnd, at_ns: int) -> None:
             lane.apply(SctpEvent.RECEIVE_COOKIE_ECHO, at_ns)
             sender.blue.clear()
         case chunks.SHUTDOWN:
+            if not sender.recorded and lane.state is SctpState.SHUTDOWN_RECEIVED:
+                lane.restore(SctpState.SHUTDOWN_SENT, at_ns)  # the other's, seen before, had not come there
             lane.apply(SctpEvent.CLOSE, at_ns)
             lane.apply(SctpEvent.SEND_SHUTDOWN, at_ns)
         case chunks.SHUTDOWN_ACK:
+            if not sender.recorded and lane.state is SctpState.SHUTDOWN_SENT:
+                lane.apply(SctpEvent.RECEIVE_SHUTDOWN, at_ns)  # both at once (section 9.2)
             lane.apply(SctpEvent.SEND_SHUTDOWN_ACK, at_ns)
         case chunks.ABORT:
             lane.apply(SctpEvent.SEND_ABORT, at_ns)
@@ -294,7 +321,8 @@ def arrive(draft: Draft, sender: SctpEnd, receiver: SctpEnd, at_ns: int) -> None
             receiver.peer_ack = max(receiver.peer_ack, receiver.relative(chunk.cumulative_tsn))
         elif isinstance(chunk, SctpError) and any(cause.type == _STALE_COOKIE for cause in chunk.causes):
             receiver.lane.apply(SctpEvent.RECEIVE_STALE_COOKIE, at_ns)
-        if (event := _AT_ARRIVAL.get(chunk.type)) is not None:
+        denied = draft.n < receiver.denies.get(chunk.type, 0)
+        if not denied and (event := _AT_ARRIVAL.get(chunk.type)) is not None:
             receiver.lane.apply(event, at_ns)
         if chunk.type == chunks.ABORT:
             receiver.aborted = True

@@ -9,7 +9,7 @@ from itertools import takewhile
 from rawlab.attribution.association import Message, SctpEnd
 from rawlab.attribution.pairing import Draft
 from rawlab.attribution.sockets import RECEIVERS, NumberedCall
-from rawlab.attribution.words import kernel, numbers, packets_in_words
+from rawlab.attribution.words import kernel, numbers, packets_in_words, took
 from rawlab.model.ranges import RangeSet
 from rawlab.model.sctp import SctpChunk, SctpData, SctpSack
 from rawlab.model.story import Cause, Confidence
@@ -29,7 +29,7 @@ def data_cause(draft: Draft, chunks: Sequence[SctpData], sender: SctpEnd, receiv
     old = [tsn for tsn in found if tsn in sender.sent]
     new = [tsn for tsn in found if tsn not in sender.sent]
     if not sender.sockets and not old:
-        return Cause(kind="call", reason=f"a send of {_runs(found)}", confidence="inferred")
+        return Cause(kind="call", reason=f"{_sends(chunks)} ({_runs(found)})", confidence="inferred")
     carried = _carried([tsn for tsn in found if tsn in sender.message_of], sender)
     untied = [tsn for tsn in found if tsn not in sender.message_of or sender.message_of[tsn].call is None]
     if untied and sender.recorded:
@@ -47,6 +47,28 @@ def data_cause(draft: Draft, chunks: Sequence[SctpData], sender: SctpEnd, receiv
         reason=why,
         confidence=confidence,
     )
+
+
+_NAMED = 3  # messages of one packet
+
+
+def _sends(chunks: Sequence[SctpData]) -> str:
+    """The sends that chunks imply: each message is one's."""
+    if len(chunks) > _NAMED:
+        octets = sum(chunk.size for chunk in chunks)
+        return f"{len(chunks)} chunks of messages, {octets} octets in all, each message a send's"
+    parts = [_part(chunk) for chunk in chunks]
+    whole = all(chunk.begins for chunk in chunks)
+    many = "a send" if len(chunks) == 1 else f"{len(chunks)} sends" if whole else "sends"
+    return f"{many} of {' and '.join(parts)}"
+
+
+def _part(chunk: SctpData) -> str:
+    size = f"{chunk.size} octet{'' if chunk.size == 1 else 's'}"
+    if not chunk.begins or not chunk.ends:
+        which = "the first" if chunk.begins else "the last" if chunk.ends else "another"
+        size = f"{which} {size} of a message"
+    return f"{size} on stream {chunk.stream}"
 
 
 def _carried(found: Sequence[int], sender: SctpEnd) -> tuple[tuple[int, int, int], ...]:
@@ -182,6 +204,8 @@ def sack_cause(draft: Draft, chunk: SctpChunk, sender: SctpEnd, receiver: SctpEn
         return _nothing_new(draft, chunk, sender, receiver)
     brought = _brought(sender, new)
     why = f"acknowledges {_spans(new)}{f' ({packets_in_words(brought)})' if brought else ''}"
+    if brought and not sender.recorded:
+        why += f", {took(draft.at_ns - brought[-1].at_ns)} after {'it' if len(brought) == 1 else 'the last'}"
     if cumulative >= new[-1][1]:
         why += f", and with it all up to TSN {cumulative}"
     if chunk.gaps:

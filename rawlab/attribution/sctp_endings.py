@@ -7,6 +7,7 @@ from rawlab.attribution.pairing import Draft
 from rawlab.attribution.sctp_messages import ancillary
 from rawlab.attribution.sockets import NumberedCall
 from rawlab.attribution.tcp_rules import lingers_0
+from rawlab.attribution.unclosed import unclosed
 from rawlab.attribution.words import kernel
 from rawlab.model import sctp as chunks
 from rawlab.model.event import Call
@@ -84,8 +85,8 @@ def abort_cause(draft: Draft, chunk: SctpChunk, sender: SctpEnd, receiver: SctpE
     if closing is not None:
         return _by_close(closing, sender)
     if any(cause.type == _USER_INITIATED for cause in chunk.causes) and sender.sockets:
-        why = "the process ended and left the socket open, with messages unread: the association is aborted for it"
-        return kernel(why, confidence="inferred")
+        why = "the association is aborted for it"
+        return unclosed(sender.sockets, draft.at_ns, "ABORT", why, ", with messages unread")
     if any(cause.type == _USER_INITIATED for cause in chunk.causes):
         return Cause(kind="call", reason="the program ends the association at once", confidence="inferred")
     if last is not None:

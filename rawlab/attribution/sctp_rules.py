@@ -14,7 +14,8 @@ from rawlab.attribution.association import Association, SctpEnd, chunk_of, packe
 from rawlab.attribution.pairing import UNKNOWN, Draft
 from rawlab.attribution.sctp_data import data_cause, sack_cause, tsns
 from rawlab.attribution.sctp_endings import abort_cause, closing_call, error_cause
-from rawlab.attribution.words import kernel, packets_in_words
+from rawlab.attribution.unclosed import unclosed
+from rawlab.attribution.words import kernel, packets_in_words, took
 from rawlab.model import sctp as chunks
 from rawlab.model.sctp import SctpChunk, SctpData, SctpForwardTsn
 from rawlab.model.story import Cause
@@ -105,7 +106,8 @@ def _init_ack(now: Moment, chunk: SctpChunk) -> Cause | None:
         why = f"answers INIT{packet}, which has crossed its own: both set up at once"
         return kernel(why, packets=[init])
     if now.sender.listener is None:
-        return kernel(f"answers INIT{packet}", packets=[init], confidence="inferred")
+        since = f" after {took(now.draft.at_ns - init.at_ns)}" if init is not None and not now.sender.recorded else ""
+        return kernel(f"answers INIT{packet}{since}", packets=[init], confidence="inferred")
     n, _ = now.sender.listener
     why = f"{now.stack} answers INIT{packet} for the listening socket (listen, call {n}), and keeps no state:"
     return kernel(f"{why} all that it must know is in the cookie", [now.sender.listener], [init])
@@ -202,8 +204,7 @@ def _shutdown(now: Moment, chunk: SctpChunk) -> Cause | None:
         return again
     closing = closing_call(now.sender, now.draft.at_ns)
     if closing is None and now.sender.sockets:
-        why = "the process ended and left the socket open: the association is ended for it"
-        return kernel(why, confidence="inferred")
+        return unclosed(now.sender.sockets, now.draft.at_ns, "SHUTDOWN", "the association is ended for it")
     if closing is None:
         return Cause(kind="call", reason="a close or shutdown sends SHUTDOWN", confidence="inferred")
     n, call = closing

@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from rawlab.model.address import Endpoint
 from rawlab.model.event import Call
 
-SENDERS = frozenset(("write", "send", "sendto", "sendmsg", "writev"))
+SENDERS = frozenset(("write", "send", "sendto", "sendmsg", "writev", "sendfile"))
 RECEIVERS = frozenset(("read", "recv", "recvfrom", "recvmsg", "readv"))
+FORKS = frozenset(("fork", "vfork", "clone", "clone3"))
+"calls that make a process, which holds what its parent holds"
 NumberedCall = tuple[int, Call]
 _PROTOCOLS = {
     "IPPROTO_ICMP": 1,
@@ -40,6 +42,10 @@ class Socket:
     "when connect was entered, or accept returned; else when the first call on it was entered"
     last_close: NumberedCall | None = None
     "the close or exit with which the last process that held it let it go"
+    partial: bool = False
+    "its calls are from a log, which may have been told to leave some out"
+    killed: tuple[int, str] | None = None
+    "when a process that held it was killed, and by which signal"
     parent: Socket | None = None
     "the socket that it was accepted from, or peeled off"
 
@@ -90,18 +96,26 @@ class Socket:
 class Sockets:
     """All sockets of a run."""
 
-    def __init__(self, calls: Sequence[Call]) -> None:
-        """`calls` in order of entry: the first is number 1."""
+    def __init__(
+        self, calls: Sequence[Call], *, partial: bool = False, killed: Sequence[tuple[int, int, str]] = ()
+    ) -> None:
+        """`calls` in order of entry: the first is number 1. `partial`: of some of the hosts' processes only.
+
+        `killed`: (process, when, signal).
+        """
+        self.partial = partial
+        self._killed = {pid: (at_ns, signal) for pid, at_ns, signal in killed}
         self.recorded = bool(calls)
         "whether anyone recorded calls: if not, that there is none proves nothing"
         self._all: dict[tuple[str, int], Socket] = {}
+        self._hosts: dict[int, str] = {}
         for n, call in enumerate(calls, 1):
             self._note(n, call)
         self._find_last_closes(calls)
         self.polled: dict[tuple[str, int], list[tuple[int, Call, str]]] = defaultdict(list)
         "for each socket, by host and inode, the polls that found it ready: (n, call, 'POLLIN')"
-        for n, call, inode, events in _polled(calls):
-            self.polled[call.host, inode].append((n, call, events))
+        for n, call, inode, events in self._found_ready(calls):
+            self.polled[self._host_of(call, inode), inode].append((n, call, events))
         self._ends: dict[tuple[str, Endpoint, Endpoint], list[Socket]] = defaultdict(list)
         self._listeners: dict[tuple[str, int], list[Socket]] = defaultdict(list)
         for found in self._all.values():
@@ -132,15 +146,16 @@ class Sockets:
         """Which process holds which socket how often: dup adds one, fork gives the child all that its parent holds."""
         held: dict[tuple[str, int], Counter[int]] = defaultdict(Counter)
         for n, call in enumerate(calls, 1):
-            mine = held[call.host, call.pid]
+            machine = self._machine(call)
+            mine = held[machine, call.pid]
             dropped: list[int] = []
             if call.errno is not None:
                 continue
             if call.new_socket is not None:
                 mine[call.new_socket] += 1
-            elif call.name == "fork" and call.result is not None:
-                held[call.host, call.result] += mine
-            elif call.name == "dup" and call.socket is not None:
+            elif call.name in FORKS and call.result is not None:
+                held[machine, call.result] += mine
+            elif _is_dup(call) and call.socket is not None:
                 mine[call.socket] += 1
             elif call.name == "close" and call.socket is not None:
                 mine[call.socket] -= 1
@@ -149,17 +164,53 @@ class Sockets:
                 dropped = list(mine)
                 mine.clear()
             for inode in dropped:
-                if not any(sockets[inode] > 0 for (host, _), sockets in held.items() if host == call.host):
-                    found = self._all[call.host, inode]
+                if not any(sockets[inode] > 0 for (host, _), sockets in held.items() if host == machine):
+                    found = self._all[self._host_of(call, inode), inode]
                     found.last_close = found.last_close or (n, call)
+        for pid, how in self._killed.items():
+            for inode, times in held["", pid].items():
+                host = self._hosts.get(inode, "")
+                if times > 0 and (host, inode) in self._all:
+                    self._all[host, inode].killed = how
+
+    def _machine(self, call: Call) -> str:
+        """By which, and its pid, a process is known: what strace saw is one machine, whatever host its sockets are."""
+        return "" if self.partial else call.host
+
+    def _host_of(self, call: Call, inode: int) -> str:
+        """The host of a socket of the call's machine."""
+        return self._hosts.get(inode, call.host) if self.partial else call.host
 
     def _socket(self, host: str, inode: int, at_ns: int) -> Socket:
-        return self._all.setdefault((host, inode), Socket(host=host, inode=inode, made_ns=at_ns))
+        self._hosts.setdefault(inode, host)
+        return self._all.setdefault((host, inode), Socket(host=host, inode=inode, made_ns=at_ns, partial=self.partial))
 
     def is_last_close(self, call: Call) -> bool:
         """Whether no process held the call's socket any more when it was done."""
         found = self._all.get((call.host, call.socket)) if call.socket is not None else None
         return found is not None and found.last_close is not None and found.last_close[1] is call
+
+    def _found_ready(self, calls: Sequence[Call]) -> Iterator[tuple[int, Call, int, str]]:
+        """(n, call, inode, events) of each descriptor that a poll found ready: poll names no socket but by those."""
+        behind: dict[tuple[str, int], dict[int, int]] = defaultdict(dict)  # by process: descriptor to inode
+        for n, call in enumerate(calls, 1):
+            machine = self._machine(call)
+            mine = behind[machine, call.pid]
+            if call.errno is not None or call.result is None:
+                continue
+            if call.new_socket is not None:
+                mine[call.result] = call.new_socket
+            elif _is_dup(call) and call.socket is not None:
+                mine[call.result] = call.socket
+            elif call.name in FORKS:
+                behind[machine, call.result] |= mine
+            elif isinstance(ready := dict(call.args).get("ready"), tuple):
+                for pair in ready:
+                    fd, events = pair if isinstance(pair, tuple) and len(pair) == 2 else (None, None)
+                    if isinstance(fd, int) and (found := mine.get(fd)) is not None:
+                        yield n, call, found, str(events)
+            elif self.partial and call.socket is not None and call.fd is not None:
+                mine[call.fd] = call.socket  # it was made before the log begins
 
     def __iter__(self) -> Iterator[Socket]:
         return iter(self._all.values())
@@ -201,34 +252,18 @@ class Sockets:
         return found[0] if len(found) == 1 else None
 
 
-def _polled(calls: Sequence[Call]) -> Iterator[tuple[int, Call, int, str]]:
-    """(n, call, inode, events) of each descriptor that a poll found ready: poll names no socket but by those."""
-    behind: dict[tuple[str, int, int], int] = {}  # (host, pid, descriptor): inode
-    for n, call in enumerate(calls, 1):
-        if call.errno is not None:
-            continue
-        if call.new_socket is not None and call.result is not None:
-            behind[call.host, call.pid, call.result] = call.new_socket
-        elif call.name == "dup" and call.socket is not None and call.result is not None:
-            behind[call.host, call.pid, call.result] = call.socket
-        elif call.name == "fork" and call.result is not None:
-            mine = [(fd, inode) for (host, pid, fd), inode in behind.items() if (host, pid) == (call.host, call.pid)]
-            behind |= {(call.host, call.result, fd): inode for fd, inode in mine}
-        elif call.name == "poll" and isinstance(ready := dict(call.args).get("ready"), tuple):
-            for pair in ready:
-                fd, events = pair if isinstance(pair, tuple) and len(pair) == 2 else (None, None)
-                if isinstance(fd, int) and (found := behind.get((call.host, call.pid, fd))) is not None:
-                    yield n, call, found, str(events)
-
-
 class Ranges:
     """Which octets of a stream which call moved: call n moved [first, end), one after the other."""
 
-    def __init__(self, calls: Iterable[NumberedCall], urgent: Iterable[int] = ()) -> None:
+    def __init__(
+        self, calls: Iterable[NumberedCall], urgent: Iterable[int] = (), *, begins: int = 0, proven: bool = True
+    ) -> None:
         """`calls`: those that moved octets of one direction, in order.
 
         `urgent`: for reads, the octets that were sent with MSG_OOB: recv(…, MSG_OOB) takes them, read passes over.
+        `begins`: which octet of the stream the first of them moved first; `proven`: by the octets, not by times.
         """
+        self.begins, self.proven = begins, proven
         self.firsts: list[int] = []
         self.ends: list[int] = []
         self.calls: list[NumberedCall] = []
@@ -236,7 +271,7 @@ class Ranges:
         self.urgent: dict[int, int] = {}
         "which urgent octet which call took"
         apart = list(urgent)
-        at = 0
+        at = begins
         for n, call in calls:
             if apart and "MSG_OOB" in str(dict(call.args).get("flags")):
                 self.urgent[n] = apart[len(self.urgent)] if len(self.urgent) < len(apart) else apart[-1]
@@ -251,7 +286,7 @@ class Ranges:
     @property
     def end(self) -> int:
         """How many octets in all."""
-        return self.ends[-1] if self.ends else 0
+        return self.ends[-1] if self.ends else self.begins
 
     def over(self, first: int, end: int) -> Iterator[tuple[int, Call, int, int]]:
         """(n, call, first, end) of each call that moved some of [first, end), in the call's own octets."""
@@ -273,6 +308,11 @@ class Ranges:
         """How many octets the calls before call n moved."""
         index = bisect_left(self.calls, n, key=lambda numbered: numbered[0])
         return self.firsts[index] if index < len(self.firsts) else self.end
+
+
+def _is_dup(call: Call) -> bool:
+    """Whether it made one more descriptor for the same socket (dup(2), fcntl(2))."""
+    return call.name in ("dup", "dup2", "dup3") or "F_DUPFD" in str(dict(call.args).get("cmd"))
 
 
 def octets(call: Call) -> int:

@@ -13,8 +13,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from functools import partial
 from types import MappingProxyType
 
+from rawlab.attribution import streams, tcp_findings, tcp_hindsight, tcp_seen, tcp_sight
 from rawlab.attribution.connection import Connection, End, segment_of
-from rawlab.attribution.conversation import named
+from rawlab.attribution.conversation import moments_seen, named, tells_states
 from rawlab.attribution.lanes import TcpLane
 from rawlab.attribution.pairing import UNKNOWN, Draft
 from rawlab.attribution.sockets import Sockets
@@ -37,9 +38,10 @@ def attribute(
     `own`: addresses at which rawlab's TCP speaks, not the kernel's. `received`: by call, what raw and packet sockets'
     calls took.
     """
-    found = connections(
-        [draft for draft in drafts if isinstance(draft.facts.transport, TcpSegment)], sockets, hosts
-    )
+    mine = [draft for draft in drafts if isinstance(draft.facts.transport, TcpSegment)]
+    found = connections(mine, sockets, hosts)
+    if not sockets.recorded or sockets.partial:
+        tcp_findings.find(mine)
     taken = _taken(sockets, received)
     for connection in found:
         for end in connection.ends:
@@ -49,9 +51,17 @@ def attribute(
         _find_listening(connection)
         _find_nobody(connection, sockets)
         _find_taken(connection, taken)
-        _walk(connection)
+        if sockets.partial:
+            _find_traced(connection)
+            streams.place(connection)
+        if any(end.recorded for end in connection.ends):
+            _walk(connection)
+        else:
+            _walk_seen(connection)
+        recorded = any(end.recorded for end in connection.ends)
         for draft in connection.drafts:
-            draft.states = connection.states(draft.at_ns)
+            if recorded:
+                draft.states = connection.states(draft.at_ns)
             sender, receiver = connection.direction(draft)
             draft.sender, draft.receiver = draft.sender or sender.host, draft.receiver or receiver.host
     return found
@@ -67,15 +77,29 @@ def connections(drafts: Iterable[Draft], sockets: Sockets, hosts: Sequence[str])
     for draft in drafts:
         flow = draft.facts.flow
         assert flow is not None
-        connection = open_now.get(flow.conversation)
+        connection = open_now.get(flow)
         if connection is None or begins_anew(connection, draft, flow.source):
-            connection = open_now[flow.conversation] = open_connection(draft, flow, sockets, hosts)
+            connection = open_connection(draft, flow, sockets, hosts)
+            open_now[flow] = open_now[flow.reverse] = connection
             found.append(connection)
-        connection.drafts.append(draft)
-        draft.forward = flow.source == connection.ends[0].address
-        for end, host in zip(connection.direction(draft), (draft.sender, draft.receiver), strict=True):
-            end.host = host or end.host
+        add(connection, draft, flow)
     return found
+
+
+def add(connection: Connection, draft: Draft, flow: Flow) -> None:
+    """The packet is the connection's."""
+    connection.drafts.append(draft)
+    draft.forward = flow.source == connection.ends[0].address
+    sender, receiver = connection.direction(draft)
+    for end, host in ((sender, draft.sender), (receiver, draft.receiver)):
+        end.host = host or end.host
+    segment = segment_of(draft)
+    sender.has_spoken = True
+    if "S" in segment.flags and sender.first_syn is None:
+        sender.first_syn = segment.seq
+        if "A" in segment.flags:
+            receiver.asked = segment.ack - 1
+        connection.seen_from_start |= sender.asked == segment.seq  # its answer was seen first
 
 
 def begins_anew(connection: Connection, draft: Draft, source: Endpoint) -> bool:
@@ -83,10 +107,10 @@ def begins_anew(connection: Connection, draft: Draft, source: Endpoint) -> bool:
     segment = segment_of(draft)
     if "S" not in segment.flags or "A" in segment.flags:
         return False
-    forward = source == connection.ends[0].address
-    mine = [segment_of(earlier) for earlier in connection.drafts if earlier.forward == forward]
-    first = next((earlier for earlier in mine if "S" in earlier.flags), None)
-    return first.seq != segment.seq if first else bool(mine) or not connection.seen_from_start
+    end = connection.ends[source != connection.ends[0].address]
+    if end.first_syn is not None:
+        return end.first_syn != segment.seq
+    return end.has_spoken or (not connection.seen_from_start and end.asked != segment.seq)
 
 
 def open_connection(draft: Draft, flow: Flow, sockets: Sockets, hosts: Sequence[str]) -> Connection:
@@ -181,14 +205,44 @@ def _find_taken(connection: Connection, taken: Mapping[tuple[str, int], int]) ->
 # ------------------------------------------------------------------------------------------------- walk
 
 
+def _find_traced(connection: Connection) -> None:
+    """Of an end whose process was not followed, only what is on the wire is known."""
+    for end in connection.ends:
+        end.recorded = end.socket is not None or end.listener is not None or end.connect is not None
+    if not any(end.recorded for end in connection.ends):
+        connection.tell_who_spoke()
+
+
 def _walk(connection: Connection) -> None:
     """Departures, arrivals, and the calls that move a state by themselves, in order of time."""
+    _find_answers(connection)
+    for at_ns, _, _, moment in sorted(_moments(connection), key=lambda moment: moment[:3]):
+        moment(at_ns)
+
+
+def _find_answers(connection: Connection) -> None:
     for draft in connection.drafts:
         flags = segment_of(draft).flags
         if "S" in flags and "A" in flags:
             connection.direction(draft)[0].answers = True
-    for at_ns, _, _, moment in sorted(_moments(connection), key=lambda moment: moment[:3]):
-        moment(at_ns)
+
+
+def _walk_seen(connection: Connection) -> None:
+    """Departures and arrivals, where no calls were recorded: packets of the same nanosecond in the file's order."""
+    _find_answers(connection)
+    tcp_hindsight.foresee(connection)
+    for end in connection.ends:
+        end.has_spoken = False
+        if not connection.seen_from_start:
+            end.told_ns = None
+    for at_ns, arrives, draft in moments_seen(connection.drafts):
+        sender, receiver = connection.direction(draft)
+        if arrives:
+            arrive(draft, sender, receiver, at_ns)
+        else:
+            depart(connection, draft, sender, receiver, at_ns)
+        if tells_states(draft, arrives=arrives):
+            draft.states = connection.states_now()
 
 
 def _moments(connection: Connection) -> Iterator[tuple[int, int, int, Callable[[int], None]]]:
@@ -216,11 +270,19 @@ def depart(connection: Connection, draft: Draft, sender: End, receiver: End, at_
     segment = segment_of(draft)
     _number(draft, segment, sender, receiver)
     assert draft.seq is not None
+    if not sender.recorded and draft.copy_of is None and (first := tcp_sight.twin(draft, sender)) is not None:
+        draft.copy_of, draft.cause = first, tcp_seen.captured_twice(draft, first)
+        return
     by_hand = draft.cause is not UNKNOWN  # a raw socket's call wrote it: this end's kernel knows nothing of it
     if not by_hand:
-        draft.cause = cause_of(connection, draft, sender, receiver)
+        draft.cause = (cause_of if sender.recorded else tcp_seen.cause_of)(connection, draft, sender, receiver)
+    if not sender.recorded:
+        tcp_sight.show(connection, draft, sender, receiver)
     end = draft.seq + segment.span
-    if segment.span and end > sender.sent_end:
+    if segment.span and not sender.recorded:
+        sender.show(draft.seq, end, draft)
+        sender.sent_end = max(sender.sent_end, end)
+    elif segment.span and end > sender.sent_end:
         sender.spans.append((max(draft.seq, sender.sent_end), end, draft))
         sender.sent_end = end
     elif not sender.spans:
@@ -232,15 +294,22 @@ def depart(connection: Connection, draft: Draft, sender: End, receiver: End, at_
             sender.lane.apply(TcpEvent.RECEIVE_SYN, at_ns)
         elif "A" not in segment.flags and (not by_hand or draft.unowned):
             sender.lane.apply(TcpEvent.SEND_SYN, at_ns)
+            if not sender.recorded and receiver.answered:
+                tcp_sight.open_late(draft, sender, receiver)
     if "F" in segment.flags and sender.fin is None:
-        sender.fin, sender.fin_number = draft, end - 1
+        sender.fin = draft
+        if sender.syn is None or end > 1:  # else it has SYN's own number: nobody takes it
+            sender.fin_number = end - 1
+        sender.lane.apply(TcpEvent.SEND_FIN, at_ns)
+    elif "F" in segment.flags and not sender.recorded:  # the first may have left before SYN-ACK came
         sender.lane.apply(TcpEvent.SEND_FIN, at_ns)
     if "R" in segment.flags:
         if not is_ignored(draft, receiver):
+            sender.sight.before_reset = sender.lane.state
             sender.lane.apply(TcpEvent.SEND_RST, at_ns)
             sender.reset = True
     elif draft.ack is not None:
-        sender.unacknowledged = _left_to_answer(sender, draft.ack)
+        sender.unacknowledged = _left_to_answer(sender, draft.ack) if sender.unacknowledged else []
         sender.last_ack, sender.last_window = draft.ack, segment.window
 
 
@@ -271,10 +340,13 @@ def arrive(draft: Draft, sender: End, receiver: End, at_ns: int) -> None:
     """The receiver's end learns what the packet says."""
     segment = segment_of(draft)
     assert draft.seq is not None
-    receiver.last_arrival = draft
-    if is_ignored(draft, receiver):
+    if not sender.recorded and (draft.copy_of is not None or tcp_sight.is_lost(draft, receiver)):
         return
+    receiver.last_arrival = draft
     if "R" in segment.flags:
+        if is_ignored(draft, receiver):
+            return
+        receiver.sight.reset_by, receiver.sight.before_reset = draft, receiver.lane.state
         receiver.lane.apply(TcpEvent.RECEIVE_RST, at_ns)
         receiver.reset = True
         return
@@ -285,17 +357,23 @@ def arrive(draft: Draft, sender: End, receiver: End, at_ns: int) -> None:
         event = TcpEvent.RECEIVE_SYN_ACK if "A" in segment.flags else TcpEvent.RECEIVE_SYN
         if receiver.lane.state is not TcpState.LISTEN or not receiver.answers:  # else SYN-ACK tells it was taken
             receiver.lane.apply(event, at_ns)
+    closed = (
+        sender.fin_number is not None
+        and draft.n > receiver.sight.denies_fin
+        and receiver.arrived.end_from(0 if sender.syn else 1) > sender.fin_number
+    )
+    if closed and not sender.recorded and "F" not in segment.flags:  # FIN came before this
+        receiver.lane.apply(TcpEvent.RECEIVE_FIN, at_ns)
     if draft.ack is not None:
         _learn_acknowledgment(draft, draft.ack, receiver, at_ns)
-    if (
-        sender.fin_number is not None
-        and receiver.arrived.end_from(0 if sender.syn else 1) > sender.fin_number
-    ):
+    if closed:
         receiver.lane.apply(TcpEvent.RECEIVE_FIN, at_ns)
 
 
 def _learn_acknowledgment(draft: Draft, ack: int, receiver: End, at_ns: int) -> None:
     segment = segment_of(draft)
+    if not receiver.recorded:
+        tcp_sight.learn_acknowledgment(draft, ack, receiver)
     if ack > receiver.peer_ack:
         receiver.peer_ack = ack
         receiver.duplicate_acks = []

@@ -13,6 +13,8 @@ from rawlab.attribution.connection import Connection, End, payload_of, segment_o
 from rawlab.attribution.pairing import UNKNOWN, Draft
 from rawlab.attribution.sockets import RECEIVERS, NumberedCall
 from rawlab.attribution.tcp_again import sent_again
+from rawlab.attribution.tcp_sight import is_outside
+from rawlab.attribution.unclosed import unclosed
 from rawlab.attribution.words import KERNEL, OWN_TCP, kernel, numbers, octets, packets_in_words
 from rawlab.model.event import Call
 from rawlab.model.states import TcpState
@@ -66,8 +68,15 @@ def _reset(connection: Connection, draft: Draft, sender: End, receiver: End) -> 
 
 
 def is_ignored(draft: Draft, receiver: End) -> bool:
-    """Whether it is a reset that an end in SYN-SENT drops (RFC 9293 section 3.10.7.3): its SYN is not acknowledged."""
-    if "R" not in segment_of(draft).flags or receiver.lane.state is not TcpState.SYN_SENT:
+    """Whether it is a reset that an end in SYN-SENT drops (RFC 9293 section 3.10.7.3): its SYN is not acknowledged.
+
+    Where no calls tell what it did then, also one whose number lies outside its window (RFC 5961 section 3.2).
+    """
+    if "R" not in segment_of(draft).flags:
+        return False
+    if not receiver.recorded and receiver.last_ack is not None:
+        return is_outside(draft, receiver)
+    if receiver.lane.state is not TcpState.SYN_SENT:
         return False
     return receiver.last_ack is None and not 0 < (draft.ack or 0) <= receiver.sent_end
 
@@ -105,7 +114,8 @@ def lingers_0(option: Call) -> bool:
 # ------------------------------------------------------------------------------------------------- SYN
 
 
-def _syn(connection: Connection, draft: Draft, sender: End, receiver: End) -> Cause | None:
+def syn_cause(connection: Connection, draft: Draft, sender: End, receiver: End) -> Cause | None:
+    """Of a segment with SYN; None without."""
     if "S" not in segment_of(draft).flags:
         return None
     answer = "A" in segment_of(draft).flags
@@ -197,6 +207,10 @@ def _data(connection: Connection, draft: Draft, sender: End, receiver: End) -> C
         return sent_again(draft, sender, carried, calls, first, end)
     if sender.socket is None:
         return Cause(kind="call", reason=f"a write of {octets(first, end)}", confidence="inferred")
+    if not sender.placed or first - 1 < sender.written.begins:
+        late = ": the log begins in the middle of the connection, and by which call is not known"
+        when = ", which is not in the log: it begins later" if sender.placed else late
+        return Cause(kind="call", reason=f"a write of {octets(first, end)}{when}", confidence="inferred")
     if wrong is None and sum(high - low for _, low, high in carried) != segment.length:
         return Cause(
             kind="unknown", reason=f"no recorded call wrote all of {octets(first, end)}", confidence="unknown"
@@ -222,7 +236,7 @@ def _data(connection: Connection, draft: Draft, sender: End, receiver: End) -> C
         packets=packets,
         bytes=carried,
         reason=reason,
-        confidence="exact",
+        confidence="exact" if sender.written.proven else "inferred",
     )
 
 
@@ -287,8 +301,7 @@ def _fin(connection: Connection, draft: Draft, sender: End, receiver: End) -> Ca
         return Cause(kind="call", calls=(n,), reason=why, confidence="exact")
     if sender.socket is None:
         return Cause(kind="call", reason="a close or shutdown sends FIN", confidence="inferred")
-    why = f"the process ended and left the socket open: {sender.speaker} closes it"
-    return kernel(why, confidence="inferred")
+    return unclosed([sender.socket], draft.at_ns, "FIN", f"{sender.speaker} closes it")
 
 
 def closing_call(end: End, at_ns: int | None = None, *names: str) -> NumberedCall | None:
@@ -383,4 +396,4 @@ def _window_update(draft: Draft, sender: End) -> Cause:
     return kernel(f"tells the changed window, {window} unscaled", confidence="inferred")
 
 
-_RULES: tuple[Rule, ...] = (_reset, _syn, _probe, _data, _fin, _handshake_ack, _acknowledgment)
+_RULES: tuple[Rule, ...] = (_reset, syn_cause, _probe, _data, _fin, _handshake_ack, _acknowledgment)

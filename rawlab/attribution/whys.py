@@ -23,7 +23,10 @@ def why(call: Call, mine: Links, speaker: str = KERNEL) -> str:
         return _failed(call, mine)
     if call.name in _OF_SPEAKER:
         return _OF_SPEAKER[call.name](call, mine, speaker)
-    tell = _WORDS.get("send" if call.name in SENDERS else "receive" if call.name in RECEIVERS else call.name)
+    if call.name == "sendmmsg" and not mine.sent:
+        return "of its messages no packet was captured"
+    sends, receives = call.name in (*SENDERS, "sendmmsg"), call.name in (*RECEIVERS, "recvmmsg")
+    tell = _WORDS.get("send" if sends else "receive" if receives else call.name)
     return tell(call, mine) if tell else _SIMPLE.get(call.name, "nothing is sent")
 
 
@@ -37,7 +40,8 @@ _FAILURES = {
 }
 _SIMPLE = {
     "socket": "makes an endpoint of communication: nothing is sent",
-    "fork": "a second process holds the same sockets: nothing is sent",
+    **dict.fromkeys(("fork", "vfork", "clone", "clone3"), "a second process holds the same sockets: nothing is sent"),
+    **dict.fromkeys(("dup", "dup2", "dup3"), "one more descriptor for the same socket: nothing is sent"),
     "wait4": "waits for the end of a child: nothing is sent",
     "nanosleep": "sleeps: nothing is sent",
     "getsockname": "asks for the socket's own address: nothing is sent",
@@ -91,6 +95,10 @@ def _send(call: Call, mine: Links) -> str:
         return f"sends {packets_in_words(mine.sent)}{together}"
     if call.result == 0:
         return "no octets: in a stream, nothing is sent"
+    if mine.end is not None and not mine.end.placed:
+        return "which packets its octets left in is not known: the log begins in the middle of the connection"
+    if mine.end is not None and mine.end.written.begins < 0 and (mine.end.written.of(mine.n) or (0, 1))[1] <= 0:
+        return "its octets left before the capture begins"
     return "the octets are in the send buffer; none of them left before the capture's end"
 
 
@@ -149,10 +157,11 @@ _WORDS: dict[str, Callable[[Call, Links], str]] = {
     "bind": _bind,
     "connect": _connect,
     "accept": _accept,
+    "accept4": _accept,
     "send": _send,
     "receive": _receive,
     "close": _close,
     "shutdown": _close,
-    "poll": _poll,
+    **dict.fromkeys(("poll", "ppoll", "select", "pselect6", "epoll_wait", "epoll_pwait", "epoll_pwait2"), _poll),
 }
 _OF_SPEAKER: dict[str, Callable[[Call, Links, str], str]] = {"listen": _listen, "exit_group": _exit}

@@ -65,5 +65,21 @@ def waited(call: Call, drafts: Sequence[Draft]) -> str:
 
 
 def octets(first: int, end: int) -> str:
-    """'octet 1', 'octets 1 to 5' of relative sequence numbers [first, end), as the table's seq counts."""
+    """'octet 1', 'octets 1 to 5' of relative sequence numbers [first, end), as the table's seq counts.
+
+    Below 0 are those before the first that was captured, where the beginning was not.
+    """
+    if first < 0:
+        before = f"{min(end, 1) - first} octets from before number 1"
+        return before if end <= 1 else f"{before}, and those up to {end - 1}"
     return f"octet {first}" if end - first == 1 else f"octets {first} to {end - 1}"
+
+
+def expected(ack: int) -> str:
+    """'number 5', an acknowledgment's; of one from before all that was captured, only that."""
+    return f"number {ack}" if ack >= 0 else "an older number"
+
+
+def took(ns: int) -> str:
+    """'0.073 ms', '185.458 ms', '60.992 s'."""
+    return f"{ns / 1e6:.3f} ms" if abs(ns) < 1_000_000_000 else f"{ns / 1e9:.3f} s"

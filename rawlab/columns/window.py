@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,8 @@ Bool = npt.NDArray[np.bool_]
 
 ARP, NO_IP, UNDECODED = -1, -2, -3
 "of `Window.protocol`, what is no IP protocol"
+FRAGMENT, TUNNELLED = 1, 2
+"bits of `Window.form`: a fragment of an IP packet; carried in a tunnel"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,15 +50,17 @@ class Window:
     window: Int32
     "TCP's, as in the header"
     payload: Int32
-    "TCP: octets of data by the headers; UDP: likewise"
+    "TCP: octets of data by the headers; UDP: likewise; of a packet in fragments: where it became whole"
     payload_at: Int32
-    "where those begin in the frame"
+    "where those begin in the frame; SCTP: where its first chunk does; 0: nothing of TCP, UDP or SCTP is there"
     wscale: Int8
     "TCP's shift count where the segment has SYN and the option; else -1"
     mss: Int32
     "TCP's where the segment has SYN and the option; else 0"
     slow: Bool
     "read by `wire.decode`, one at a time: it is none of the forms that are read all at once"
+    form: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
+    "FRAGMENT and TUNNELLED, of the slow; of no length where nobody looked"
 
     def __len__(self) -> int:
         return len(self.number)

@@ -19,12 +19,14 @@ from rawlab.errors import Damaged, OutputError, UsageError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rawlab.api import Story
+    from rawlab.model.timeline import Timeline
+    from rawlab.store import Opened
     from rawlab.views.outputs import Choice
 
 _STANDARD_OUTPUT = "-"
 
 
-def annotate(arguments: argparse.Namespace, read: Callable[[str, str], bytes]) -> int:
+def annotate(arguments: argparse.Namespace, read: Callable[[str, str], Opened]) -> int:
     """The command's exit code. Raises RawlabError.
 
     `read` gives a named capture's octets; of root, it makes whoever owns the folder that is written to.
@@ -36,9 +38,11 @@ def annotate(arguments: argparse.Namespace, read: Callable[[str, str], bytes]) -
     _check_words(arguments, ending)
     folder = "." if arguments.output == _STANDARD_OUTPUT else os.path.dirname(arguments.output) or "."
     source = read(arguments.file, folder)
-    captured = store.parse(source, arguments.file)
+    captured = _captured(arguments, source)
     story = explain(captured)
     made = dict(_made(story, arguments.output, ending, _choice(arguments, story, source)))
+    for name in filter(None, made):
+        store.refuse_input(name, (arguments.file,))
     _check_places(made, force=arguments.force)
     for path, octets in made.items():
         _write(path, octets, force=arguments.force)
@@ -50,6 +54,32 @@ def annotate(arguments: argparse.Namespace, read: Callable[[str, str], bytes]) -
         why = "the run was cut off, or editcap left its counts of lost frames out"
         raise Damaged(f"{arguments.file}: {why}; what is there is shown")
     return 0
+
+
+def _captured(arguments: argparse.Namespace, source: Opened) -> Timeline:
+    """What is told; of a stranger's capture only the flow that is asked for, by the number that `replay` lists it by.
+
+    Raises RawlabError.
+    """
+    from rawlab import store
+    from rawlab.wire import foreign
+    from rawlab.wire.maker import is_own
+
+    if is_own(source.octets):
+        return store.parse(source, arguments.file)
+    from rawlab.commands import listing, threads
+
+    if arguments.flow is None:
+        listing.check_story(source, "--flow N takes one flow; rawlab replay lists them")
+        return store.parse(source, arguments.file)
+    threads.only_one()
+    foreign.check(source.octets, source.name)
+    from rawlab.columns.reading import Reading
+    from rawlab.commands import one_flow
+
+    wanted = argparse.Namespace(flow=arguments.flow, full=False)
+    arguments.flow = None  # it is all there is
+    return one_flow.timeline_of(source, Reading(source.octets), wanted)
 
 
 def _ending(arguments: argparse.Namespace) -> str:
@@ -92,7 +122,7 @@ def _check_words(arguments: argparse.Namespace, ending: str) -> None:
         raise UsageError(f"-o -: --steps makes several {ending} files; name them with -o, or take .pdf")
 
 
-def _choice(arguments: argparse.Namespace, story: Story, source: bytes) -> Choice:
+def _choice(arguments: argparse.Namespace, story: Story, source: Opened) -> Choice:
     """Raises UsageError for a part that is not there."""
     from rawlab.views import part
     from rawlab.views.outputs import Choice
@@ -111,7 +141,7 @@ def _choice(arguments: argparse.Namespace, story: Story, source: bytes) -> Choic
         width=arguments.width,
         steps=arguments.steps,
         name="" if arguments.output == _STANDARD_OUTPUT else Path(arguments.output).stem,
-        source=source,
+        source=source.octets,
         side=arguments.side or "client",
         hide=arguments.hide,
         seed=arguments.seed or 0,

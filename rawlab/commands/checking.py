@@ -17,6 +17,7 @@ from rawlab.errors import FormatError, UsageError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rawlab.api import Story
+    from rawlab.store import Opened
     from rawlab.views.quiz import Question, Submission
 
     Graded = Sequence[tuple[Question, bool | None]]
@@ -26,7 +27,7 @@ _NAMES = ("name", "attempt", "right", "wrong", "no answer", "of", "quiz", "not r
 _QUESTIONS = ("question", "right", "wrong", "no answer", "answer")
 
 
-def check(arguments: argparse.Namespace, read: Callable[[str], bytes]) -> int:
+def check(arguments: argparse.Namespace, read: Callable[[str], Opened]) -> int:
     """The command's exit code. `read`: a named capture's octets. Raises RawlabError."""
     from rawlab import store
     from rawlab.api import explain

@@ -19,7 +19,7 @@ def _offer(whole: argparse.ArgumentParser) -> None:
     import shtab
 
     from rawlab import labs, topics
-    from rawlab.views import FORMATS
+    from rawlab.views.rendering import FORMATS
 
     words = {"lab": labs.NAMES, "against": labs.NAMES, "what": topics.NAMES, "format": FORMATS}
     commands = next(action.choices for action in whole._actions if isinstance(action.choices, dict))

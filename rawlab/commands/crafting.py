@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from rawlab.live.craft import Sending
     from rawlab.live.session import Outcome
     from rawlab.model.event import Frame
+    from rawlab.store import Opened
     from rawlab.wire.description import Setting
 
 Perform = Callable[[Callable[[int], "Outcome"], argparse.Namespace, Callable[["Story"], None]], int]
 """How `cli` runs, saves, shows and judges: (a run that writes to a descriptor, arguments, what else is shown)."""
 
 
-def craft(arguments: argparse.Namespace, read: Callable[[str], bytes], perform: Perform) -> int:
+def craft(arguments: argparse.Namespace, read: Callable[[str], Opened], perform: Perform) -> int:
     """The command's exit code. `read`: a named capture's octets. Raises RawlabError."""
     check_words(arguments)
     for name, value in (("seconds", arguments.seconds), ("vary", arguments.varied)):
@@ -99,7 +100,7 @@ def _check_outside(arguments: argparse.Namespace) -> None:
         raise PermissionMissing("sending outside of a lab needs root: use sudo")
 
 
-def _send(arguments: argparse.Namespace, read: Callable[[str], bytes], perform: Perform) -> int:
+def _send(arguments: argparse.Namespace, read: Callable[[str], Opened], perform: Perform) -> int:
     from rawlab.commands import rights
     from rawlab.live import craft
     from rawlab.live.session import Session
@@ -125,7 +126,7 @@ def _send(arguments: argparse.Namespace, read: Callable[[str], bytes], perform: 
         session.close()
 
 
-def _sending(arguments: argparse.Namespace, read: Callable[[str], bytes]) -> Sending:
+def _sending(arguments: argparse.Namespace, read: Callable[[str], Opened]) -> Sending:
     from rawlab.live.craft import Sending
     from rawlab.live.network import CLIENT, SERVER
     from rawlab.model.timeline import Host
@@ -177,7 +178,7 @@ def _tell(story: Story, arguments: argparse.Namespace) -> list[str]:
 # ---- packets
 
 
-def packets(arguments: argparse.Namespace, ends: Ends, read: Callable[[str], bytes]) -> list[Crafted]:
+def packets(arguments: argparse.Namespace, ends: Ends, read: Callable[[str], Opened]) -> list[Crafted]:
     """The packets that were asked for. Raises UsageError."""
     from rawlab.wire import craft
     from rawlab.wire.description import parse, parse_name, parse_setting
@@ -201,7 +202,7 @@ def packets(arguments: argparse.Namespace, ends: Ends, read: Callable[[str], byt
     return made
 
 
-def _captured(source: str, read: Callable[[str], bytes]) -> tuple[Frame, int]:
+def _captured(source: str, read: Callable[[str], Opened]) -> tuple[Frame, int]:
     """FILE:12, the record of that number as Wireshark counts; FILE:p12, packet 12 of rawlab's table."""
     from rawlab import store
     from rawlab.api import explain

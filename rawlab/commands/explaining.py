@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Callable
 
 from rawlab.errors import UsageError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from rawlab.store import Opened
 
-def explain(what: str | None, read: Callable[[str], bytes]) -> str:
+
+def explain(what: str | None, read: Callable[[str], Opened]) -> str:
     """The text. `what`: a topic, FILE:p6, FILE:c6, or None: the topics' names; `read`: a named capture's octets.
 
     Raises RawlabError.
@@ -30,11 +35,13 @@ def explain(what: str | None, read: Callable[[str], bytes]) -> str:
     return topics.topic(name).removesuffix("\n")
 
 
-def _row(file: str, which: str, read: Callable[[str], bytes]) -> str:
+def _row(file: str, which: str, read: Callable[[str], Opened]) -> str:
     """A packet (p6, or 6) or a call (c6) of a capture, taken apart."""
     from rawlab import store, topics
     from rawlab.api import explain
+    from rawlab.commands import listing
     from rawlab.views import anatomy
+    from rawlab.wire.maker import is_own
 
     kind, number = (which[:1], which[1:]) if which[:1] in ("c", "p") else ("p", which)
     if re.fullmatch(r"r\d+", which):
@@ -44,11 +51,15 @@ def _row(file: str, which: str, read: Callable[[str], bytes]) -> str:
         )
     if not number.isdecimal():
         raise UsageError(f"{which}: expected p6 for packet 6, c6 for call 6")
-    story = explain(store.parse(read(file), file))
+    opened = read(file)
+    if not is_own(opened.octets):
+        listing.check_story(opened, f"name one flow: rawlab replay {shlex.quote(file)} --flow N tells it")
+    story = explain(store.parse(opened, file))
     told = story.calls if kind == "c" else story.packets
     n = int(number)
     if not 1 <= n <= len(told):
-        raise UsageError(f"{which}: no such row; {file} has c1 to c{len(story.calls)} and p1 to p{len(story.packets)}")
+        rows = [f"{kind}1 to {kind}{len(rows)}" for kind, rows in (("c", story.calls), ("p", story.packets)) if rows]
+        raise UsageError(f"{which}: no such row; {file} has {' and '.join(rows) or 'none'}")
     if kind == "p":
         return anatomy.packet(story, n)
     name = story.calls[n - 1].call.name

@@ -26,13 +26,14 @@ if TYPE_CHECKING:
     from rawlab.live.craft import Flooding
     from rawlab.live.session import Outcome
     from rawlab.model.timeline import Timeline
+    from rawlab.store import Opened
     from rawlab.wire.template import Template
 
 Output = Callable[[argparse.Namespace], tuple[Path | None, int]]
 """How `cli` makes the file: its path (None: standard output), and a descriptor."""
 
 
-def flood(arguments: argparse.Namespace, read: Callable[[str], bytes], output: Output) -> int:
+def flood(arguments: argparse.Namespace, read: Callable[[str], Opened], output: Output) -> int:
     """The command's exit code. `read`: a named capture's octets. Raises RawlabError."""
     _check_words(arguments)
     from rawlab.commands import rights

@@ -22,17 +22,18 @@ from rawlab.commands.showing import columns
 from rawlab.errors import FormatError, OutputError, UsageError
 from rawlab.views.escape import terminal
 from rawlab.views.rows import STRSIZE, words
-from rawlab.views.table import Style, draw
+from rawlab.views.style import Style
+from rawlab.views.table import draw
 from rawlab.wire import notes, pcap
 from rawlab.wire.notes import Record, Whose
 from rawlab.wire.strace import format_call
 
 
-def note(arguments: argparse.Namespace, read: Callable[[str], bytes]) -> int:
+def note(arguments: argparse.Namespace, read: Callable[[str], store.Opened]) -> int:
     """The command's exit code. `read`: a named capture's octets. Raises RawlabError."""
     _check_words(arguments)
     if arguments.text is arguments.replace is arguments.remove is None:
-        data = read("-") if arguments.file == "-" else _looked_at(arguments.file)
+        data = read(arguments.file).octets
         _check_format(data, arguments.file)
         numbers = _numbers(arguments.row, data, arguments.file) if arguments.row else None
         print(_listed(data, arguments.file, numbers))
@@ -43,17 +44,6 @@ def note(arguments: argparse.Namespace, read: Callable[[str], bytes]) -> int:
     except OSError as error:
         raise OutputError(f"{arguments.file}: can't be annotated: {_why_not(error, arguments.file)}") from None
     return 0
-
-
-def _looked_at(file: str) -> memoryview:
-    """The file, opened as whoever calls; root keeps no privilege to look into it. Raises FormatError."""
-    try:
-        data = store.look(file)
-    except OSError as error:
-        raise FormatError(f"{file}: {error.strerror}; expected a pcapng capture") from None
-    if os.geteuid() == 0:
-        rights.give_up()
-    return data
 
 
 _READ_ONLY = "it is read-only to you; make a copy, and annotate that"

@@ -6,6 +6,7 @@ not enter, as /root, that would be too late: there, and there only, all of rawla
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import stat
@@ -15,10 +16,14 @@ from pathlib import Path
 from rawlab.live import privilege
 
 LATE = (
-    *("base64", "difflib", "encodings.idna", "fcntl", "html", "importlib.readers", "json", "numpy", "select", "shtab"),
-    *("socket", "subprocess", "tabulate", "termios", "traceback", "tty"),
+    *("base64", "difflib", "encodings.idna", "fcntl", "html", "importlib.readers", "ipaddress", "json"),
+    *("numpy", "select", "shlex", "shtab", "shutil", "socket", "subprocess", "tabulate", "tempfile", "termios"),
+    *("traceback", "tty", "wcwidth", "zstandard"),
 )
 "What functions of rawlab, and of what it uses, import themselves"
+
+OPTIONAL = ("pyarrow", "pyarrow.compute", "pyarrow.parquet")
+"The same, where they are there"
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -54,6 +59,9 @@ def _read_all() -> None:
     modules = [file.relative_to(_PACKAGE.parent).with_suffix("") for file in _PACKAGE.rglob("[!_]*.py")]
     for name in (*LATE, *(".".join(module.parts) for module in modules)):
         importlib.import_module(name)
+    for name in OPTIONAL:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
     for topic in topics.NAMES:
         topics.topic(topic)
     for file in Path(page.__file__).parent.iterdir():

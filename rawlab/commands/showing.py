@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rawlab.api import Story
-    from rawlab.views.table import Style
+    from rawlab.views.style import Style
 
 _MOST_ROWS = 1000  # on a terminal, unless --full
 _COLUMNS = 120  # of a ladder that goes to no terminal
+_PLAIN = ("simple", "json", "svg", "tsv")  # formats that are there without a look at what tabulate has
 
 
 def show_before(text: str) -> OSError | None:
@@ -30,11 +31,13 @@ def show_before(text: str) -> OSError | None:
 
 def show(story: Story, arguments: argparse.Namespace) -> None:
     """Prints the story as asked."""
-    from rawlab.views import render
+    from rawlab.views.rendering import render
     from rawlab.views.summary import summary
 
     if arguments.ladder:
         sys.stdout.writelines(_ladder(story, arguments))
+    elif arguments.format == "simple" and arguments.table == "calls" and not (story.calls or story.endpoint_calls):
+        print("no calls: the capture holds packets only; --strace LOG adds them")
     else:
         print(render(story, format=arguments.format, tables=arguments.table, style=_style(arguments)))
     if arguments.format == "simple":
@@ -59,7 +62,7 @@ def no_capture_on_a_terminal(arguments: argparse.Namespace) -> None:
 
 def _style(arguments: argparse.Namespace) -> Style:
     """How its tables are drawn."""
-    from rawlab.views.table import Style
+    from rawlab.views.style import Style
 
     simple = arguments.format == "simple"
     most = _MOST_ROWS if simple and sys.stdout.isatty() and not arguments.full else None
@@ -101,10 +104,12 @@ def _ladder(story: Story, arguments: argparse.Namespace) -> Sequence[str]:
 
 
 def check_format(arguments: argparse.Namespace) -> None:
-    from rawlab.views import FORMATS
-
     if arguments.ladder and arguments.format != "simple":
         raise UsageError(f"--ladder: is no table; leave --format {arguments.format} out, or use rawlab annotate")
+    if arguments.format in _PLAIN:
+        return
+    from rawlab.views.rendering import FORMATS
+
     if arguments.format == "help":
         print("\n".join(FORMATS))
         raise SystemExit(0)

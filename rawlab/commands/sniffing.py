@@ -345,7 +345,7 @@ def _tell_end(
 ) -> int:
     """The summary, and the exit code. Raises OutputError, LabError."""
     from rawlab.live.sniff import LAB_ENDED
-    from rawlab.views.summary import count
+    from rawlab.views.counting import count
 
     ended: Ended = sniffer.ended
     frames = "" if len(sniffer.points) < 2 else f" (frames, at {len(sniffer.points)} interfaces)"

@@ -66,7 +66,7 @@ _SETTLE_SECONDS = 2.0  # on a machine that has much else to do; else some millis
 _SIOCETHTOOL = 0x8946
 _ETHERNET = 1  # the LINKTYPE_ registry
 # include/uapi/linux/ethtool.h: ETHTOOL_STXCSUM, STSO, SGSO, SGRO, SSG
-_OFFLOADS = {"tx-checksum": 0x17, "tso": 0x1F, "gso": 0x24, "gro": 0x2C, "scatter-gather": 0x19}
+OFFLOADS = {"tx-checksum": 0x17, "tso": 0x1F, "gso": 0x24, "gro": 0x2C, "scatter-gather": 0x19}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,8 +243,8 @@ def _set_up(route: Any, end: End, known: Sequence[tuple[str, int]]) -> None:
     """Of one interface of the present namespace, and of lo: offloads off, addresses on, links up."""
     from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_NODAD
 
-    for offload in _OFFLOADS.values():
-        _switch_off(end.interface, offload)
+    for offload in OFFLOADS.values():
+        switch_off(end.interface, offload)
     index = socket.if_nametoindex(end.interface)
     for address in end.addresses:
         length, flags = (64, IFA_F_NODAD) if ":" in address else (24, 0)
@@ -261,7 +261,7 @@ def _route_by(route: Any, router: End) -> None:
         route.route("add", dst="::/0" if ":" in address else "0.0.0.0/0", gateway=address)
 
 
-def _switch_off(interface: str, command: int) -> None:
+def switch_off(interface: str, command: int) -> None:
     """One ethtool ioctl with the value 0; an offload that the kernel does not know is off already."""
     value = ctypes.create_string_buffer(struct.pack("=II", command, 0), 8)
     request = struct.pack("=16sQ16x", interface.encode(), ctypes.addressof(value))

@@ -89,6 +89,8 @@ class Pipes:
     "which one: 'sctp' or 'tcp'"
     typed: int | None = None
     "where messages come from that are typed as it runs"
+    kept: tuple[int, ...] = ()
+    "what else the program keeps open, under its number"
 
 
 def start(
@@ -129,7 +131,7 @@ def _only(pipes: Pipes) -> tuple[Channel, Semaphores, int | None, int | None]:
     sync = Semaphores(high(pipes.to_other), high(pipes.from_other))
     stack, typed = (None if fd is None else high(fd) for fd in (pipes.to_stack, pipes.typed))
     kept = [channel.to_stage, channel.from_stage, sync.outgoing, sync.incoming, stack, typed]
-    close_all_but(fd for fd in kept if fd is not None)
+    close_all_but(fd for fd in (*kept, *pipes.kept) if fd is not None)
     return channel, sync, stack, typed
 
 

@@ -49,6 +49,7 @@ _HOPELESS_SECONDS = 1.0  # both, seen at two looks so far apart: what a socket g
 
 class Run:
     """One run. `perform` is its whole life."""
+    kept: tuple[int, ...] = ()  # descriptors that the server's program is to have
 
     def __init__(self, control: socket.socket, request: dict[str, Any], descriptor: int) -> None:
         self.control = control
@@ -188,6 +189,7 @@ class Run:
                 to_stack=stacks[name].fileno() if name in stacks else None,
                 protocol=self._protocol,
                 typed=self._typed() if self.request.get("interactive") else None,
+                kept=self.kept if name == SERVER.name else (),
             )
             pid = start(
                 name,

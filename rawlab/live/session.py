@@ -15,7 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
@@ -140,12 +140,13 @@ class Outcome:
 class Session:
     """The stage, started (with the caller's privileges) and waiting for its request."""
 
-    def __init__(self) -> None:
+    def __init__(self, passed: Sequence[int] = ()) -> None:
+        """`passed`: descriptors that the stage is to have, under their numbers."""
         self._control, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # A session of its own: ^C is for us to handle.
         self._process = subprocess.Popen(
             interpreter.command("-m", "rawlab.live.stage", str(other.fileno())),
-            pass_fds=[other.fileno()],
+            pass_fds=[other.fileno(), *passed],
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )

@@ -25,6 +25,7 @@ from rawlab.live import libc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from rawlab.live.replay_run import ReplayRun
     from rawlab.live.run import Run
     from rawlab.live.sniff_run import SniffRun
 
@@ -107,16 +108,24 @@ def _act(control: socket.socket, request: dict[str, Any], descriptor: int) -> No
         os._exit(0)
 
 
-def _kind_of_run(request: dict[str, Any]) -> type[Run] | type[SniffRun]:
-    """A lab's, that of packets made by hand, one by one or as a flood, or that of packets only looked at."""
+def _kind_of_run(request: dict[str, Any]) -> type[Run] | type[SniffRun] | type[ReplayRun]:
+    """A lab's, a dialogue's, that of packets made by hand, one by one or as a flood, or of packets only looked at."""
     if "sniff" in request:
         from rawlab.live.sniff_run import SniffRun
 
         return SniffRun
+    if "replay" in request:
+        from rawlab.live.replay_run import ReplayRun
+
+        return ReplayRun
     if "flood" in request:
         from rawlab.live.flood_run import FloodRun
 
         return FloodRun
+    if "against" in request:
+        from rawlab.live.against_run import AgainstRun
+
+        return AgainstRun
     if "craft" in request:
         from rawlab.live.craft_run import CraftRun
 

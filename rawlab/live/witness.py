@@ -34,6 +34,8 @@ class Witness:
         self.calls = calls
         self.alive = True
         self.failed: str | None = None
+        self.told: str | None = None
+        "what else it has to say, of a program that it runs"
         self.ended_by_us = False
         self._replies = replies
         self._pending: Call | None = None
@@ -57,6 +59,8 @@ class Witness:
                 self._expect_child(*record["channel"])
             elif "failed" in record:
                 self.failed = record["failed"]
+            elif "told" in record:
+                self.told = record["told"]
             elif "block" in record:  # our own endpoint's call: it waits for nobody
                 yield data
             else:

@@ -7,6 +7,7 @@ strings that inet_ntop(3) makes, so that two equal addresses are equal strings.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -42,12 +43,28 @@ class Flow:
     source: Endpoint
     destination: Endpoint
 
+    def __hash__(self) -> int:
+        ends = self.source, self.destination
+        return hash((self.protocol, ends[0].address, ends[0].port, ends[1].address, ends[1].port))
+
     @property
     def reverse(self) -> Flow:
         """The other direction."""
-        return Flow(self.protocol, self.destination, self.source)
+        source, destination = self.source, self.destination
+        return flow(self.protocol, destination.address, destination.port, source.address, source.port)
 
     @property
     def conversation(self) -> Flow:
         """The same value for both directions: the one whose source sorts first."""
-        return min(self, self.reverse)
+        return _conversation(self)
+
+
+@lru_cache(maxsize=1 << 14)
+def flow(protocol: str, source: str, source_port: int, destination: str, destination_port: int) -> Flow:
+    """That direction; asked of each packet again and again, while a capture has few, so each is made once."""
+    return Flow(protocol, Endpoint(source, source_port), Endpoint(destination, destination_port))
+
+
+@lru_cache(maxsize=1 << 14)
+def _conversation(one: Flow) -> Flow:
+    return min(one, one.reverse)

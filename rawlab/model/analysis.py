@@ -7,8 +7,9 @@ many at once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntFlag
+from functools import cache
+from typing import NamedTuple
 
 
 class Mark(IntFlag):
@@ -36,12 +37,40 @@ class Mark(IntFlag):
     REUSED_PORTS = 16384
 
 
+WORDS = {
+    Mark.FAST_RETRANSMISSION: "fast retransmission",
+    Mark.SPURIOUS_RETRANSMISSION: "spurious retransmission",
+    Mark.RETRANSMISSION: "retransmission",
+    Mark.OUT_OF_ORDER: "out of order",
+    Mark.LOST_SEGMENT: "previous segment not captured",
+    Mark.ACK_LOST_SEGMENT: "acked unseen segment",
+    Mark.DUPLICATE_ACK: "duplicate ACK",
+    Mark.KEEP_ALIVE: "keep-alive",
+    Mark.KEEP_ALIVE_ACK: "keep-alive ACK",
+    Mark.ZERO_WINDOW: "zero window",
+    Mark.ZERO_WINDOW_PROBE: "zero-window probe",
+    Mark.ZERO_WINDOW_PROBE_ACK: "zero-window probe ACK",
+    Mark.WINDOW_UPDATE: "window update",
+    Mark.WINDOW_FULL: "window full",
+    Mark.REUSED_PORTS: "ports reused",
+}
+"what a reader is told, wherever marks are told: Wireshark's words"
+_MORE_EXACT = Mark.FAST_RETRANSMISSION | Mark.SPURIOUS_RETRANSMISSION
+
+
+@cache
+def words(marks: Mark) -> tuple[str, ...]:
+    """'zero window', 'duplicate ACK'; of two that say the same, the more exact one."""
+    if marks & _MORE_EXACT:
+        marks &= ~Mark.RETRANSMISSION
+    return tuple(word for mark, word in WORDS.items() if marks & mark)
+
+
 _NONE = Mark(0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """What following the connection told of one segment."""
+class Finding(NamedTuple):
+    """What following the connection told of one segment; a tuple, since one is made for each."""
 
     marks: Mark = _NONE
     duplicate_of: int | None = None
@@ -58,3 +87,9 @@ class Finding:
     "of a retransmission: since the octets were sent"
     rto_of: int | None = None
     "record number of the segment that was sent then"
+    seq: int = 0
+    "relative: 0 is the SYN's, 1 the first octet of a connection that was joined later"
+    ack: int = 0
+    "relative; absolute without the ACK flag, where it means nothing"
+    window: int = 0
+    "octets: scaled, where both SYNs agreed on that (RFC 7323)"

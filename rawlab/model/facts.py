@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from rawlab.model.address import Endpoint, Flow
+from rawlab.model.address import Flow, flow
 from rawlab.model.sctp import SctpPacket
 from rawlab.model.serial import Serial
 
@@ -36,6 +36,8 @@ class IpHeader:
     "in octets"
     more_fragments: bool = False
     dont_fragment: bool = False
+    start: int = 0
+    "where the header begins in the frame"
 
     @property
     def is_fragment(self) -> bool:
@@ -69,7 +71,7 @@ class TcpSegment:
     data: tuple[int, int] = (0, 0)
     "where the data lies in the frame: [first, last + 1)"
     length: int = 0
-    "octets of data by the IP header; more than lie in the frame where the capture was cut short"
+    "octets of data by the IP header, as far as they were on the wire; more than lie in a frame that was cut short"
 
     @property
     def span(self) -> int:
@@ -153,6 +155,17 @@ class Undecoded:
     "what was expected and what came: 'TCP: 20 octets expected, 12 there'"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outer:
+    """A packet that carries another one: a tunnel's (RFC 2003, 2784, 4213, 7348, …)."""
+
+    ip: IpHeader
+    ports: tuple[int, int] | None = None
+    "source and destination, where UDP carries it"
+    carrier: str = ""
+    "what stands between its IP header and what it carries, in tcpdump's words: 'GREv0, length 64'; '' where nothing"
+
+
 Transport = TcpSegment | UdpDatagram | SctpPacket | IcmpMessage | ArpMessage | Other | Undecoded
 
 
@@ -166,22 +179,21 @@ class Facts:
     source_mac: str | None = None
     destination_mac: str | None = None
     ethertype: int | None = None
+    "of what the link header, with its VLAN tags, carries; None where it has no such field"
     vlans: tuple[int, ...] = field(default=())
+    "of the link header's tags, from the outside in"
+    outer: tuple[Outer, ...] = ()
+    "the packets that carry this one in a tunnel, from the outside in; `ip` and `transport` are the innermost's"
 
     @property
     def flow(self) -> Flow | None:
         """From whom to whom; None where the packet has no ports."""
-        match self.transport, self.ip:
-            case TcpSegment() as segment, IpHeader() as ip:
-                protocol = "tcp"
-            case UdpDatagram() as segment, IpHeader() as ip:
-                protocol = "udp"
-            case SctpPacket() as segment, IpHeader() as ip:
-                protocol = "sctp"
-            case _:
-                return None
-        return Flow(
-            protocol,
-            Endpoint(ip.source, segment.source_port),
-            Endpoint(ip.destination, segment.destination_port),
-        )
+        ip, transport = self.ip, self.transport
+        if ip is None or not isinstance(transport, _WITH_PORTS):
+            return None
+        ports = transport.source_port, transport.destination_port
+        return flow(_PROTOCOLS[type(transport)], ip.source, ports[0], ip.destination, ports[1])
+
+
+_WITH_PORTS = (TcpSegment, UdpDatagram, SctpPacket)
+_PROTOCOLS: dict[type, str] = {TcpSegment: "tcp", UdpDatagram: "udp", SctpPacket: "sctp"}

@@ -23,6 +23,9 @@ class RangeSet:
         """Adds [first, end); an empty range adds nothing."""
         if first >= end:
             return
+        if self._ends and first == self._ends[-1]:  # it goes on where all ended
+            self._ends[-1] = end
+            return
         low = bisect_left(self._ends, first)
         high = bisect_right(self._firsts, end)
         if low < high:

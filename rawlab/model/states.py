@@ -13,6 +13,8 @@ from enum import StrEnum
 class TcpState(StrEnum):
     """A connection's state at one end, in RFC 9293's words."""
 
+    __hash__ = str.__hash__  # a member is equal to its words; and Enum's takes a microsecond a transition
+
     CLOSED = "CLOSED"
     LISTEN = "LISTEN"
     SYN_SENT = "SYN-SENT"
@@ -28,6 +30,8 @@ class TcpState(StrEnum):
 
 class TcpEvent(StrEnum):
     """What moves a connection from one state to the next: a call, or a segment sent or received."""
+
+    __hash__ = str.__hash__
 
     PASSIVE_OPEN = "listen()"
     CLOSE = "close()"

@@ -59,6 +59,8 @@ class Packet:
     "each host's state when it was sent, after the sender's transition (RFC 9293)"
     notes: tuple[str, ...] = ()
     "the lecturer's, on any of its frames"
+    marks: tuple[str, ...] = ()
+    "TCP, where no calls were recorded: what it turns out to be, in the words of `model.analysis`: 'retransmission'"
 
     @property
     def at_ns(self) -> int:
@@ -103,6 +105,19 @@ class Transition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Vantage:
+    """Where the capture was made, as far as its packets tell."""
+
+    place: Literal["client", "server", "host", "between", "both", "unknown"]
+    "the client's host, the server's, one that is neither or both; on the way; both ends on one host; can't be told"
+    address: str | None
+    "the host's, where it is one's"
+    reason: str
+    "one sentence: what tells so, and what that hides"
+    confidence: Confidence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
     """What happened, and why."""
 
@@ -113,6 +128,12 @@ class Story:
     "where our own endpoint spoke the transport protocol: its calls on its raw or packet socket, numbered by themselves"
     transitions: tuple[Transition, ...] = ()
     "of each conversation that the capture saw from its start; each end's in order of time"
+    heads: tuple[str, ...] = ()
+    "where the timeline names no hosts, whose states are told; empty: each packet's sender's and receiver's"
+    vantage: Vantage | None = None
+    "None where the hosts' own captures tell, and where there is nothing to tell it by"
+    remarks: tuple[str, ...] = ()
+    "what is to be said of the whole capture once: what it cut off, what it misses"
 
     @property
     def frames(self) -> tuple[Frame, ...]:

@@ -44,6 +44,12 @@ class Run:
     "the version that recorded it"
     kernel: str | None = None
     "the kernel's release"
+    merged: str | None = None
+    "how two machines' captures were joined: how far their clocks were apart, and its bounds"
+    traced: bool = False
+    "its calls are from a log of strace's: of the processes that it followed, and of no other"
+    killed: tuple[tuple[int, int, str], ...] = ()
+    "(process, when, signal) of those that the log saw killed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +61,8 @@ class Timeline:
     points: tuple[Point, ...]
     calls: tuple[Call, ...]
     frames: tuple[Frame, ...]
+    untimed: int = 0
+    "how many of the frames have no time in the file: theirs is that of the frame before"
     complete: bool = True
     "False for a file that ends without its statistics: the run was cut off"
     damaged_at: int | None = None

@@ -17,7 +17,8 @@ from rawlab.views.places import addresses
 from rawlab.views.rows import STRSIZE, words
 from rawlab.views.table import labels
 from rawlab.views.writers import written
-from rawlab.wire.fields import Layer, fields
+from rawlab.wire.fields import fields
+from rawlab.wire.layer import Layer
 from rawlab.wire.strace import format_call
 
 _NAMES = {"Raw": "data", "Padding": "padding"}

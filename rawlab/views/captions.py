@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from rawlab.model.facts import TcpSegment
 from rawlab.model.story import CallStory, Packet, Story
 from rawlab.views.conversations import Conversation
+from rawlab.views.counting import count
 from rawlab.views.escape import terminal
 from rawlab.views.lanes import MOST
 from rawlab.views.rows import STRSIZE, bases, text_of
-from rawlab.views.summary import count
 from rawlab.wire.line import relative
 from rawlab.wire.packets import option_words
 from rawlab.wire.strace import format_call, format_entry

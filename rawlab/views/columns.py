@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import zip_longest
 
-from rawlab.views.table import fold
+from rawlab.views.folding import fold
 
 GAP = "  "
 "between two columns"

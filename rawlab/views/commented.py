@@ -15,7 +15,7 @@ from rawlab.wire import notes, pcapng
 from rawlab.wire.pcapng import PacketRecord
 
 
-def render(story: Story, source: bytes, *, shown: Collection[str] | None = None) -> bytes:
+def render(story: Story, source: bytes | memoryview, *, shown: Collection[str] | None = None) -> bytes:
     """`source`: the capture's octets; `shown`: the rows ('p7') whose packets are commented, all where None."""
     said = dict(_comments(story, shown))
     if source[:4] != b"\x0a\x0d\x0d\x0a":

@@ -10,9 +10,9 @@ from rawlab.model.craft import Crafted
 from rawlab.model.facts import ArpMessage, IcmpMessage
 from rawlab.model.story import Packet, Story
 from rawlab.views.anatomy import field_rows
+from rawlab.views.counting import count
 from rawlab.views.escape import terminal
 from rawlab.views.rows import words
-from rawlab.views.summary import count
 from rawlab.views.table import labels
 from rawlab.wire.checks import Check, checks
 from rawlab.wire.decode import decode

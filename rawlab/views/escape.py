@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Callable
 
@@ -21,14 +20,20 @@ def _escaped(character: str) -> str:
     return f"\\x{ord(character):02x}" if character <= "\xff" else f"\\u{ord(character):04x}"
 
 
+def _html(text: str, *, quote: bool = True) -> str:
+    import html  # its table of entities takes as long as all else here
+
+    return html.escape(text, quote)
+
+
 def markdown(text: str) -> str:
     """For a Markdown table: no cell ends early, no tag begins."""
-    return html.escape(text, quote=False).replace("\\", "\\\\").replace("|", "\\|").replace("`", "\\`")
+    return _html(text, quote=False).replace("\\", "\\\\").replace("|", "\\|").replace("`", "\\`")
 
 
 def wiki(text: str) -> str:
     """For MediaWiki, MoinMoin, Jira, Textile and Org: as HTML, and no bar ends the cell."""
-    return html.escape(text, quote=False).replace("|", "&#124;")
+    return _html(text, quote=False).replace("|", "&#124;")
 
 
 def asciidoc(text: str) -> str:
@@ -90,7 +95,7 @@ def _typed(character: str) -> str:
 _BY_FORMAT: dict[str, Callable[[str], str]] = {
     "github": markdown,
     "pipe": markdown,
-    "unsafehtml": html.escape,
+    "unsafehtml": _html,
     "latex_raw": latex,
     "asciidoc": asciidoc,
     "tsv": spreadsheet,

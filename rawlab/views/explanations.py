@@ -271,6 +271,7 @@ _CALLS: Mapping[str, Callable[[CallStory, _Told], str]] = {
     "bind": _bind,
     "listen": _listen,
     "accept": _accept,
+    "accept4": _accept,
     "connect": _connect,
     **dict.fromkeys(("write", "send", "sendto", "sendmsg"), _write),
     **dict.fromkeys(("read", "recv", "recvfrom", "recvmsg"), _read),

@@ -12,8 +12,8 @@ from rawlab.model.craft import Crafted
 from rawlab.model.event import Frame
 from rawlab.model.flood import MARK, SHOWN, Flood
 from rawlab.model.timeline import Timeline
+from rawlab.views.counting import count
 from rawlab.views.escape import terminal
-from rawlab.views.summary import count
 from rawlab.wire.decode import decode
 from rawlab.wire.kernel_counters import MEANINGS
 from rawlab.wire.packets import format_packet

@@ -15,8 +15,8 @@ from rawlab.model.story import Packet, Story
 from rawlab.model.timeline import Host, Point, Run, Timeline
 from rawlab.views import escape, story_json
 from rawlab.views.columns import GAP, folded, line
-from rawlab.views.rows import text_of, words
-from rawlab.views.table import COLOURS, NARROW, paint
+from rawlab.views.rows import SENDER_AND_RECEIVER, addressed, marks
+from rawlab.views.style import COLOURS, NARROW, paint
 
 _NUMBER, _TIME, _STATE, _HOST, _SOCKET = 6, 11, 12, 6, 16
 _PACKET, _MOST_PACKET = 60, 160  # in a pipe
@@ -46,7 +46,8 @@ class LiveTable:
     ) -> None:
         """`width`: the terminal's columns; None: a pipe. `sockets`: whose socket is told in a column of its own."""
         names = [host.name for host in hosts]
-        self._left, self._right = (names[0], names[-1]) if len(names) > 1 else ("client", "server")
+        self._left, self._right = (names[0], names[-1]) if len(names) > 1 else SENDER_AND_RECEIVER
+        self._by_role = len(names) < 2
         if {"client", "server"} <= set(names):
             self._left, self._right = "client", "server"
         self._tells_host = any(point.host is not None for point in points)
@@ -88,13 +89,14 @@ class LiveTable:
         if self._start_ns is None:
             self._start_ns = packet.at_ns
         found = dict(packet.states)
-        states = [found.get(host) or "" for host in (self._left, self._right)]
+        both = (packet.sender or "", packet.receiver or "") if self._by_role else (self._left, self._right)
+        states = [found.get(host) or "" for host in both]
         reason = packet.cause.reason
         if packet.cause.confidence != "exact":
             reason += f" ({packet.cause.confidence})"
         cells = [f"p{packet.n}", f"{(packet.at_ns - self._start_ns) / 1e6:.3f}"]
         cells += [packet.sender or ""] if self._tells_host else []
-        cells += [_text(packet, self._story)]
+        cells += [addressed(packet, self._story) + marks(packet)]
         cells += ["\n".join(states).rstrip("\n") if self._narrow else states[0]]
         cells += [] if self._narrow else [states[1]]
         cells += [socket or ""] if self._sockets else []
@@ -118,17 +120,8 @@ class LiveTable:
         """Who sent it or, in red, what nothing explains; the text says both too."""
         if not self._colour:
             return text
-        who = "first" if packet.sender == self._left else "second"
-        return paint(text, COLOURS["lost" if packet.cause.kind == "unknown" else who])
-
-
-def _text(packet: Packet, story: Story) -> str:
-    """From whom to whom, and the words that a saved capture's table has for it: with the TTL where a router is."""
-    ip, flow = packet.facts.ip, packet.facts.flow
-    if ip is None:
-        return words(packet)
-    told = text_of(packet, story) if len(story.timeline.hosts) > 2 else words(packet)
-    ends = (ip.source, ip.destination)
-    if flow is not None:
-        ends = (f"{ip.source}.{flow.source.port}", f"{ip.destination}.{flow.destination.port}")
-    return f"{ends[0]} > {ends[1]}: {told}"
+        if packet.cause.kind == "unknown":
+            return paint(text, COLOURS["lost"])
+        if self._by_role:
+            return text
+        return paint(text, COLOURS["first" if packet.sender == self._left else "second"])

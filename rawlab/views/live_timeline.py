@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from rawlab.views import escape
 from rawlab.views.columns import GAP, folded, line
 from rawlab.views.rows import Row
-from rawlab.views.table import NARROW, cells, colour_of, paint, titles
+from rawlab.views.style import NARROW, paint
+from rawlab.views.table import cells, colour_of, titles
 
 _LABEL, _TIME, _STATE = 5, 9, 12
 _PIPE = 160  # columns, where there is no terminal

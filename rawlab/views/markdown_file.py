@@ -9,8 +9,9 @@ from rawlab.model.story import Story
 from rawlab.views.escape import markdown, terminal
 from rawlab.views.explanations import explanations
 from rawlab.views.rows import rows
+from rawlab.views.style import Style
 from rawlab.views.summary import summary
-from rawlab.views.table import Style, timeline
+from rawlab.views.table import timeline
 
 _PLAIN = frozenset(f"{string.ascii_letters}{string.digits}-._~".encode())  # RFC 3986 section 2.3
 

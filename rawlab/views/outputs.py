@@ -34,8 +34,8 @@ class Choice:
     "what comes about one step at a time: a .pdf's pages, a .tex's overlays"
     name: str = "capture"
     "the output's, without its ending: what a .md calls the picture beside it; '': there is none"
-    source: bytes = b""
-    "the capture file's own octets, as they were read"
+    source: bytes | memoryview = b""
+    "the capture's own octets, as they were read"
     side: Literal["client", "server"] = "client"
     "of a .pkt: the host under test"
     hide: tuple[str, ...] = ()

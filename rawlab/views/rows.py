@@ -51,6 +51,9 @@ def rows(story: Story, *, endpoint_calls: bool = False) -> Iterator[Row]:
     last: dict[str, str] = {}
     moments = _moments(story, story.endpoint_calls if endpoint_calls else ())
     ended = deque(_ended(story))
+    foreign = is_foreign(story)
+    traced = story.timeline.run.traced and _has_several(story)
+    several = foreign and (not story.heads or _has_several(story))
     skip = False
     for index, (at_ns, kind, event) in enumerate(moments):
         if skip:
@@ -61,9 +64,13 @@ def rows(story: Story, *, endpoint_calls: bool = False) -> Iterator[Row]:
             _, host, before, state = ended.popleft()
             if last.get(host) == before:
                 last[host] = state
+        if isinstance(event, Packet) and foreign:
+            by_address = several or event.sender is None or event.receiver is None
+            yield _packet_row(event, at_ns, _states(event, story), story, by_address=by_address)
+            continue
         if isinstance(event, Packet):
             last |= {host: state for host, state in event.states if state}
-            yield _packet_row(event, at_ns, tuple(last.items()), story)
+            yield _packet_row(event, at_ns, tuple(last.items()), story, by_address=traced)
             continue
         ends = event.call.name == "exit_group"
         states = event.states if kind == 0 and not alone else event.states_after
@@ -113,17 +120,26 @@ def _call_row(told: CallStory, at_ns: int, part: str, states: tuple[tuple[str, s
     )
 
 
-def _packet_row(packet: Packet, at_ns: int, states: tuple[tuple[str, str], ...], story: Story) -> Row:
+def _packet_row(
+    packet: Packet, at_ns: int, states: tuple[tuple[str, str], ...], story: Story, *, by_address: bool = False
+) -> Row:
     confidence = packet.cause.confidence
+    text = addressed(packet, story) if by_address else text_of(packet, story)
+    text += marks(packet) if is_foreign(story) else ""
     return Row(
         label=f"p{packet.n}",
         at_ns=at_ns,
         host=packet.sender,
-        text=text_of(packet, story) + (" — lost" if packet.lost else ""),
+        text=text + (" — lost" if packet.lost else ""),
         why=packet.cause.reason + ("" if confidence == "exact" else f" ({confidence})"),
         states=states,
         packet=packet,
     )
+
+
+def marks(packet: Packet) -> str:
+    """' [retransmission, window full]', or ''."""
+    return f" [{', '.join(packet.marks)}]" if packet.marks else ""
 
 
 def bases(packet: Packet) -> tuple[Serial | None, Serial | None]:
@@ -160,5 +176,42 @@ def text_of(packet: Packet, story: Story) -> str:
 
 
 def hosts(story: Story) -> Sequence[str]:
-    """The hosts' names, in the table's order."""
-    return [host.name for host in story.timeline.hosts] or ["client", "server"]
+    """The hosts' names, in the table's order; of captures by others, whose states are told."""
+    named = [host.name for host in story.timeline.hosts]
+    return named or (list(story.heads or SENDER_AND_RECEIVER) if is_foreign(story) else ["client", "server"])
+
+
+SENDER_AND_RECEIVER = ("sender", "receiver")
+
+
+def is_foreign(story: Story) -> bool:
+    """Whether nobody recorded who the hosts are and what they called: anyone's capture."""
+    return not story.timeline.hosts and not story.calls
+
+
+def addressed(packet: Packet, story: Story) -> str:
+    """From whom to whom, and the words that the table has for it: with the TTL where a router is."""
+    ip, flow = packet.facts.ip, packet.facts.flow
+    if ip is None:
+        return words(packet)
+    told = text_of(packet, story) if len(story.timeline.hosts) > 2 else words(packet)
+    ends = (ip.source, ip.destination)
+    if flow is not None:
+        ends = (f"{ip.source}.{flow.source.port}", f"{ip.destination}.{flow.destination.port}")
+    return f"{ends[0]} > {ends[1]}: {told}"
+
+
+def _states(packet: Packet, story: Story) -> tuple[tuple[str, str], ...]:
+    """What the packet itself tells: of captures by others no more is known at its row."""
+    told = {host: state for host, state in packet.states if state}
+    if story.heads:
+        return tuple(told.items())
+    ends = zip(SENDER_AND_RECEIVER, (packet.sender, packet.receiver), strict=True)
+    return tuple((role, told[name]) for role, name in ends if name in told)
+
+
+def _has_several(story: Story) -> bool:
+    """Whether a packet's direction does not tell whose it is: several conversations."""
+    flows = (packet.facts.flow for packet in story.packets)
+    found = {flow.conversation for flow in flows if flow is not None}
+    return len(found) > 1

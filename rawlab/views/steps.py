@@ -13,7 +13,7 @@ from dataclasses import replace
 from rawlab.views.captions import WORDS
 from rawlab.views.drawing import ADVANCE, Bar, Label, Ladder, Span, Step
 from rawlab.views.escape import terminal
-from rawlab.views.table import fold
+from rawlab.views.folding import fold
 
 _MARGIN = 20.0
 _LINE = WORDS * 1.4

@@ -13,7 +13,10 @@ Times are integer nanoseconds since the epoch; `n` counts from 1; what is absent
                                  relative, seq_absolute, ack_absolute: as on the wire · length window · text (tcpdump's)
                                  cause: kind (call, kernel, unknown), calls and packets (n), reason, confidence,
                                  bytes [call, first, last + 1]
-                                 states · frames: the records' numbers, as Wireshark counts
+                                 states · frames: the records' numbers, as Wireshark counts · marks: of TCP without
+                                 recorded calls, in the words of model.analysis
+    vantage, remarks             of captures by others: where it was made (place, address, reason, confidence), and
+                                 what is to be said of the whole
     notes                        on a call or packet: the lecturer's, a list
 """
 
@@ -21,13 +24,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from dataclasses import asdict
 from typing import Any
 
 from rawlab.model.event import Value
 from rawlab.model.facts import ArpMessage, TcpSegment
 from rawlab.model.sctp import SctpPacket
 from rawlab.model.story import CallStory, Packet, Story
-from rawlab.views.rows import STRSIZE, hosts, words
+from rawlab.views.rows import STRSIZE, hosts, is_foreign, words
 from rawlab.wire import symbols
 from rawlab.wire.strace import format_call
 
@@ -69,6 +73,8 @@ def value(story: Story) -> dict[str, Any]:
         ],
         "complete": timeline.complete,
         "damaged_at": timeline.damaged_at,
+        "vantage": None if story.vantage is None else asdict(story.vantage),
+        "remarks": list(story.remarks),
         "calls": [_call(told) for told in story.calls],
         "packets": [packet_value(packet, story) for packet in story.packets],
         "endpoint_calls": [_call(told) for told in story.endpoint_calls],
@@ -148,10 +154,16 @@ def packet_value(packet: Packet, story: Story) -> dict[str, Any]:
             "reason": cause.reason,
             "confidence": cause.confidence,
         },
-        "states": {host: states.get(host) for host in hosts(story)},
+        "states": {host: states.get(host) for host in (hosts(story) if _has_heads(story) else states)},
         "frames": list(packet.frames),
+        "marks": list(packet.marks),
         "notes": list(packet.notes),
     }
+
+
+def _has_heads(story: Story) -> bool:
+    """Whether all packets tell of the same two hosts' states."""
+    return bool(story.heads) or not is_foreign(story)
 
 
 def _ends(packet: Packet) -> tuple[str | None, str | None]:

@@ -6,47 +6,23 @@ coloured if asked: who called, and what did not arrive. No meaning is in colour 
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 
 from tabulate import tabulate, tabulate_formats
-from wcwidth import wcswidth
 
 from rawlab.model.story import CallStory, Story
 from rawlab.views import escape
 from rawlab.views.explanations import explanations
-from rawlab.views.rows import STRSIZE, Row, hosts, rows
+from rawlab.views.folding import fit, fold
+from rawlab.views.rows import SENDER_AND_RECEIVER, STRSIZE, Row, hosts, is_foreign, rows
+from rawlab.views.simple import PADDING, blocks
+from rawlab.views.style import COLOURS, NARROW, Style, paint
 from rawlab.wire.strace import format_call
 
 FORMATS: tuple[str, ...] = tuple(tabulate_formats)
-# Below this width, hosts and wire share a column, and so do the states.
-NARROW = 130
-_LEAST = 6
-_WORD = 12  # a word of so many letters is broken only where nothing else helps
 _INDENT = "      "  # of a note beneath a row
-_PADDING = 2  # tabulate keeps so many columns free behind a title
-COLOURS = {"first": "\x1b[36m", "second": "\x1b[35m", "lost": "\x1b[31m"}
-_PLAIN = "\x1b[0m"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Style:
-    """How a table is drawn."""
-
-    format: str = "simple"
-    "one of tabulate's"
-    width: int | None = None
-    "columns of the terminal; None: as wide as it becomes"
-    colour: bool = False
-    most: int | None = None
-    "rows at the most: of more, those in the middle are left out, and a row says how many"
-    endpoint_calls: bool = False
-    "with the calls that our own endpoint made on its raw socket"
-    shown: Collection[str] | None = None
-    "the rows ('c5', 'p7') that are wanted; None: all"
-    notes: bool = False
-    "with what each row means here, beneath it (`explanations`)"
+_WITHOUT_CALLS, _WITHOUT_STATES = (0, 1, 3, 5, 6, 7), (0, 1, 3, 7)  # of the wide timeline's columns
 
 
 def timeline(story: Story, style: Style) -> str:
@@ -58,15 +34,20 @@ def timeline(story: Story, style: Style) -> str:
     narrow = style.width is not None and style.width < NARROW
     explained = explanations(story) if style.notes else {}
     body = [cells(row, start_ns, names, narrow=narrow) for row in told]
+    header = titles(names, narrow=narrow)
+    if is_foreign(story) and not narrow:  # nobody recorded a call
+        kept = _WITHOUT_CALLS if any(row.states for row in told) else _WITHOUT_STATES
+        header, body = [header[at] for at in kept], [[line[at] for at in kept] for line in body]
     beneath = [tuple(beneath_row(row, explained)) for row in told]
-    return draw(titles(names, narrow=narrow), body, style, [colour_of(row, names[0]) for row in told], beneath)
+    return draw(header, body, style, [colour_of(row, names[0]) for row in told], beneath)
 
 
 def titles(names: Sequence[str], *, narrow: bool) -> list[str]:
     """The timeline's; the first host's stands on the left, the last one's on the right."""
     left, right = _outer(names)
     if narrow:
-        return ["#", "ms", f"{left} → wire ← {right}", "states", "why"]
+        wire = "wire" if tuple(names) == SENDER_AND_RECEIVER else f"{left} → wire ← {right}"
+        return ["#", "ms", wire, "states", "why"]
     return ["#", "ms", f"{left}'s call", "wire", f"{right}'s call", f"{left} is", f"{right} is", "why"]
 
 
@@ -103,6 +84,8 @@ def arrow(row: Row, names: Sequence[str]) -> str:
     if len(names) > 2 and row.host in names and receiver in names:
         forth = names.index(row.host) < names.index(receiver)
         return f"{row.host} → {receiver}: {row.text}" if forth else f"{receiver} ← {row.host}: {row.text}"
+    if tuple(names) == SENDER_AND_RECEIVER:
+        return row.text
     return f"→ {row.text}" if row.host == names[0] else f"← {row.text}" if row.host else row.text
 
 
@@ -111,7 +94,8 @@ def _wide(row: Row, names: Sequence[str], right: str, states: Sequence[str]) -> 
     if row.packet is not None:
         cells[1] = arrow(row, names)
     else:
-        cells[2 if row.host == right else 0] = row.text
+        between = row.host not in (names[0], right)
+        cells[2 if row.host == right else 0] = f"{row.host}: {row.text}" if between else row.text
     return [*cells, *states]
 
 
@@ -193,38 +177,24 @@ def draw(
     cells = [[harmless(cell) for cell in line] for line in body]
     titles = [harmless(title) for title in header]
     if style.width is not None:
-        padded = [title + " " * _PADDING for title in titles]
+        padded = [title + " " * PADDING for title in titles]
         widths = fit([padded, *cells], style.width - 2 * (len(titles) - 1))
         cells = [[fold(cell, width) for cell, width in zip(line, widths, strict=True)] for line in cells]
-        titles = [fold(title, width - _PADDING) for title, width in zip(titles, widths, strict=True)]
+        titles = [fold(title, width - PADDING) for title, width in zip(titles, widths, strict=True)]
     if style.colour and colours:
         cells = [[paint(cell, colour) for cell in line] for line, colour in zip(cells, colours, strict=True)]
-    drawn = tabulate(cells, titles, tablefmt=style.format, disable_numparse=True)
-    if not (any(beneath) and across):
-        return drawn
-    return "\n".join(_interleaved(drawn.split("\n"), titles, cells, beneath, style))
+    if across:
+        return "\n".join(_interleaved(list(blocks(titles, cells)), beneath, style.width))
+    return tabulate(cells, titles, tablefmt=style.format, disable_numparse=True)
 
 
-def _interleaved(
-    drawn: Sequence[str],
-    titles: Sequence[str],
-    cells: Sequence[Sequence[str]],
-    beneath: Sequence[Sequence[str]],
-    style: Style,
-) -> Iterator[str]:
+def _interleaved(drawn: Sequence[Sequence[str]], beneath: Sequence[Sequence[str]], width: int | None) -> Iterator[str]:
     """The lines of a simple table, each row's notes beneath it."""
-    at = _high(titles) + 1
-    width = style.width or max(map(len, drawn))
-    yield from drawn[:at]
-    for line, notes in zip(cells, beneath, strict=True):
-        yield from drawn[at : at + _high(line)]
-        at += _high(line)
+    room = (width or max(len(line) for lines in drawn for line in lines)) - len(_INDENT)
+    for lines, notes in zip_longest(drawn, ((), *beneath), fillvalue=()):
+        yield from lines
         for note in notes:
-            yield from (f"{_INDENT}{part}" for part in fold(escape.terminal(note), width - len(_INDENT)).split("\n"))
-
-
-def _high(cells: Sequence[str]) -> int:
-    return max(cell.count("\n") for cell in cells) + 1
+            yield from (f"{_INDENT}{part}" for part in fold(escape.terminal(note), room).split("\n"))
 
 
 def shortened(
@@ -240,49 +210,3 @@ def shortened(
         [*colours[:head], "", *colours[tail:]] if colours else colours,
         [*beneath[:head], (), *beneath[tail:]] if beneath else beneath,
     )
-
-
-def paint(cell: str, colour: str) -> str:
-    """Each of the cell's lines in that colour; '': in none."""
-    return "\n".join(f"{colour}{line}{_PLAIN}" for line in cell.split("\n")) if colour and cell else cell
-
-
-def fit(lines: Sequence[Sequence[str]], room: int) -> list[int]:
-    """Widths for the columns: as wide as they want, and where that is too much, the widest give way first."""
-    wanted = [max((_width(cell) for cell in column), default=0) for column in zip(*lines, strict=True)]
-    columns = list(zip(*lines, strict=True))
-    words = [max((len(word) for cell in column for word in cell.split()), default=0) for column in columns]
-    least = [min(want, max(_LEAST, min(word, _WORD))) for want, word in zip(wanted, words, strict=True)]
-    widths = list(wanted)
-    while sum(widths) > room and widths != least:
-        widest = max(range(len(widths)), key=lambda index: (widths[index] > least[index], widths[index]))
-        widths[widest] -= 1
-    return widths
-
-
-def _width(cell: str) -> int:
-    return max((wcswidth(line) for line in cell.split("\n")), default=0)
-
-
-def fold(cell: str, width: int) -> str:
-    """The cell in lines of that width, broken between words where that can be."""
-    if _width(cell) > width and _width(cell) != max(map(len, cell.split("\n"))):
-        return _fold_wide(cell, width)
-    lines = [
-        part
-        for line in cell.split("\n")
-        for part in (
-            textwrap.wrap(line, max(width, 1), break_on_hyphens=False) if len(line) > width else [line]
-        )
-    ]
-    return "\n".join(lines)
-
-
-def _fold_wide(cell: str, width: int) -> str:
-    """A cell with characters that take no column or two, broken wherever it is full."""
-    lines = [""]
-    for character in cell:
-        if character == "\n" or wcswidth(lines[-1] + character) > width:
-            lines.append("")
-        lines[-1] += character.strip("\n")
-    return "\n".join(lines)

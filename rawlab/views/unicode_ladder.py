@@ -21,9 +21,9 @@ from rawlab.views import lanes, time_axis
 from rawlab.views.captions import LOST, duration, marked, notes, packet_words, strokes
 from rawlab.views.conversations import Conversation, Conversations
 from rawlab.views.escape import terminal
+from rawlab.views.folding import fold
 from rawlab.views.places import Places
 from rawlab.views.rows import Row, rows
-from rawlab.views.table import fold
 
 _TIME = 11
 _BAR = 2  # a bar and a blank

@@ -16,7 +16,7 @@ from rawlab.model.facts import Facts, IcmpMessage, Other, TcpSegment, UdpDatagra
 from rawlab.model.sctp import SctpData, SctpPacket
 from rawlab.model.story import Packet, Story
 from rawlab.views.places import addresses
-from rawlab.wire.fields import Layer
+from rawlab.wire.layer import Layer
 
 _UDP = 17
 _FILLED_IN = ((2, 4), (4, 6), (10, 12), (12, 16))
@@ -87,6 +87,9 @@ def _sent(told: Packet, story: Story, kernel: str) -> Iterator[Claim]:
     source = ip.source if ip is not None else getattr(transport, "sender", None)  # ARP
     tcp = source in own  # whole frames, through a packet socket
     yield Claim(0, len(told.data), f"the {told.sender or 'sender'}'s TCP, rawlab's own" if tcp else kernel)
+    if ip is not None and not story.timeline.hosts and not story.calls:  # who carries a packet in a tunnel wraps it
+        for n, outer in enumerate(told.facts.outer):
+            yield Claim(outer.ip.start if n else 0, ip.start, f"the tunnel's end {outer.ip.source}")
     if ip is not None and story.timeline.run.stack == "user" and isinstance(transport, SctpPacket):
         yield Claim(ip.payload[0], len(told.data), f"the {told.sender or 'sender'}'s SCTP, rawlab's own")
     if isinstance(transport, Other) and transport.protocol != _UDP:  # a fragment of something else

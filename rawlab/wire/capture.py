@@ -21,22 +21,22 @@ from typing import Any, TypeVar
 from rawlab.model.event import Call, Frame
 from rawlab.model.timeline import Host, Point, Run, Timeline
 from rawlab.wire import journal, pcap, pcapng
+from rawlab.wire.maker import USERAPPL
 from rawlab.wire.pcapng import INBOUND, OUTBOUND, Damage, Interface, PacketRecord
 
-_PACKETS = (pcapng.ENHANCED_PACKET, pcapng.SIMPLE_PACKET, pcapng.PACKET_OBSOLETE)
-_USERAPPL = "rawlab "
 Part = TypeVar("Part")
 
 
 def header(run: Run, hosts: Sequence[Host], points: Sequence[Point]) -> bytes:
     """The blocks that begin a file."""
-    about = [f"{key}: {value}" for key, value in (("lab", run.lab), ("stack", run.stack)) if value]
+    said = ("lab", run.lab), ("stack", run.stack), ("merged", run.merged)
+    about = [f"{key}: {' '.join(value.split())}" for key, value in said if value]
     about += [" ".join(("host:", host.name, *host.addresses)) for host in hosts]
     about += [" ".join(("own-tcp:", host.name, *host.own_tcp)) for host in hosts if host.own_tcp]
     items = [
         (pcapng.COMMENT, "\n".join(about).encode()),
         (pcapng.SHB_OS, (run.kernel or "").encode()),
-        (pcapng.SHB_USERAPPL, f"{_USERAPPL}{run.rawlab or ''}".encode()),
+        (pcapng.SHB_USERAPPL, f"{USERAPPL}{run.rawlab or ''}".encode()),
     ]
     addresses = {host.name: [ipaddress.ip_address(a).packed for a in host.addresses] for host in hosts}
     described = [
@@ -112,9 +112,9 @@ def _packet_record(frame: Frame) -> PacketRecord:
 def read(data: bytes | memoryview) -> Timeline | None:
     """The timeline that the file holds, as far as it is whole; None if it is neither pcapng nor pcap."""
     if bytes(data[:4]) == b"\x0a\x0d\x0d\x0a":
-        return _Reader().read(data)
+        return _Reader(data).read()
     if (found := pcap.read(data)) is not None:
-        reader = _Reader()
+        reader = _Reader(data)
         reader.interfaces = [found[0]]
         return reader.take_all(found[1], reader.packet)
     return None
@@ -128,18 +128,22 @@ def _has_name(words: tuple[str, ...]) -> bool:
 class _Reader:
     """What has been read so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, data: bytes | memoryview) -> None:
+        self.data = data
         self.run = Run()
         self.hosts: list[Host] = []
         self.interfaces: list[Interface] = []
-        self.base = 0  # index of the present section's first interface
+        self.described: list[Interface] = []  # the present section's
+        self.base = 0  # index of its first
         self.counts: dict[int, tuple[int | None, int | None]] = {}
         self.calls: dict[str, Call] = {}
         self.frames: list[Frame] = []
-        self.records = 0  # as Wireshark counts: packets and journal entries
+        self.records = 0  # as Wireshark counts
+        self.now_ns: int | None = None  # the last packet's time
+        self.untimed = 0
 
-    def read(self, data: bytes | memoryview) -> Timeline:
-        return self.take_all(pcapng.blocks(data), self.block)
+    def read(self) -> Timeline:
+        return self.take_all(pcapng.blocks(self.data), self.block)
 
     def take_all(self, parts: Iterator[Part], take: Callable[[Part], None]) -> Timeline:
         """Takes every part until the last, or until the file ceases to be whole."""
@@ -152,22 +156,26 @@ class _Reader:
         return self.timeline(damage)
 
     def block(self, block: pcapng.Block) -> None:
-        if block.type in _PACKETS:
-            self.packet(pcapng.read_packet(block, self.interfaces[self.base :]))
+        if block.type in pcapng.PACKETS:
+            self.packet(pcapng.read_packet(block, self.described))
         elif block.type == pcapng.JOURNAL:
             self.journal(block)
         elif block.type == pcapng.INTERFACE:
-            self.interfaces.append(pcapng.read_interface(block))
+            self.described.append(pcapng.read_interface(block))
+            self.interfaces.append(self.described[-1])
         elif block.type == pcapng.STATISTICS:
             number, captured, dropped = pcapng.read_statistics(block)
             self.counts[self.base + number] = captured, dropped
         elif block.type == pcapng.SECTION_HEADER:
-            self.base = len(self.interfaces)
+            pcapng.check_section(block)
+            self.base, self.described = len(self.interfaces), []
             self.section(pcapng.read_options(block.body, 16, block.order))
+        elif block.type in pcapng.RECORDS:
+            self.records += 1
 
     def section(self, items: pcapng.Options) -> None:
         application = next(iter(pcapng.texts(items, pcapng.SHB_USERAPPL)), "")
-        if not application.startswith(_USERAPPL):
+        if not application.startswith(USERAPPL):
             return
         about = [
             line.partition(": ") for text in pcapng.texts(items, pcapng.COMMENT) for line in text.splitlines()
@@ -176,7 +184,8 @@ class _Reader:
         self.run = Run(
             lab=said.get("lab"),
             stack=said.get("stack"),
-            rawlab=application.removeprefix(_USERAPPL),
+            merged=said.get("merged"),
+            rawlab=application.removeprefix(USERAPPL),
             kernel=next(iter(pcapng.texts(items, pcapng.SHB_OS)), None),
         )
         named = [(key, *value.split()) for key, _, value in about]
@@ -189,10 +198,15 @@ class _Reader:
 
     def packet(self, record: PacketRecord) -> None:
         self.records += 1
+        if record.is_timed:
+            self.now_ns = record.at_ns
+        else:
+            self.untimed += 1
+            self.now_ns = pcapng.first_time(self.data) if self.now_ns is None else self.now_ns
         self.frames.append(
             Frame(
                 number=self.records,
-                at_ns=record.at_ns,
+                at_ns=self.now_ns,
                 point=self.base + record.interface,
                 outgoing={OUTBOUND: True, INBOUND: False}.get(record.direction),
                 data=record.data,
@@ -234,6 +248,7 @@ class _Reader:
             points=tuple(points),
             calls=tuple(sorted(self.calls.values(), key=lambda call: call.entered_ns)),
             frames=tuple(self.frames),
+            untimed=self.untimed,
             complete=damage is None and (self.run.rawlab is None or 0 < len(points) == len(self.counts)),
             damaged_at=damage.offset if damage else None,
             damage=damage.why if damage else None,

@@ -19,8 +19,6 @@ from rawlab.model.facts import IpHeader
 from rawlab.wire.decode import decode
 from rawlab.wire.tcp_build import ONES, residue
 
-_ETHERNET, _RAW = 14, 0
-_TAG = 4
 _TCP, _UDP, _ICMP, _ICMPV6, _SCTP = 6, 17, 1, 58, 132
 _PLACES = {_TCP: ("TCP", 16), _UDP: ("UDP", 6), _ICMP: ("ICMP", 2), _ICMPV6: ("ICMPv6", 2), _SCTP: ("SCTP", 8)}
 "where each transport's checksum lies, from its header's first octet"
@@ -67,16 +65,15 @@ class Check:
 
 
 def checks(data: bytes | memoryview, linktype: int) -> tuple[Check, ...]:
-    """All that can be checked of one frame (link type 1) or IP packet (101); none of what can't be read."""
+    """All that can be checked of one frame or IP packet, in tunnels too; none of what can't be read."""
     octets = bytes(data)
     facts = decode(octets, linktype)
-    at = _RAW if linktype != 1 else _ETHERNET + _TAG * len(facts.vlans)
-    if facts.ip is None or len(octets) < at + 20:
-        return ()
-    ip = facts.ip
-    found = list(_ipv4(octets, at) if ip.version == 4 else _ipv6(octets, at))
-    if not ip.is_fragment:
-        found += _transport(octets, ip)
+    found: list[Check] = []
+    for ip in (*(outer.ip for outer in facts.outer), *((facts.ip,) if facts.ip else ())):
+        if len(octets) >= ip.start + 20:
+            found += _ipv4(octets, ip.start) if ip.version == 4 else _ipv6(octets, ip.start)
+    if found and facts.ip is not None and not facts.ip.is_fragment:
+        found += _transport(octets, facts.ip)
     return tuple(found)
 
 

@@ -3,53 +3,46 @@
 How it works: a frame is read from the outside in, one function a header, each a precompiled `Struct` at an
 offset; nothing is copied or searched for. Every function takes the whole frame and where to read, so that
 all positions in the facts are positions in the frame. Three lengths meet here and are kept apart: what the
-header says (`length` of a fact), what was captured (where `data` ends), and link-layer padding, which is
-neither. A header that cannot be read gives `Undecoded` with the reason; no bytes raise, and every loop
-either moves forward or is counted.
+header says (`length` of a fact; of TCP's data, as in tshark, no more than was on the wire), what was captured
+(where `data` ends), and link-layer padding, which is neither. A header that cannot be read gives `Undecoded` with
+the reason; no bytes raise, and every loop either moves forward or is counted.
+
+Most frames are a packet right behind an Ethernet header, and these are read at once. All others go the long way
+(`wire.way`), one header after the other: other link types, stacked tags, tunnels. A tunnel is followed as long as a
+packet comes out of it; where none does, its own packet is the innermost.
 
 Speed, since it runs on every frame of a long capture: addresses and link headers repeat, so their texts are
 cached, and facts are cast in a mould (`wire.mould`).
 
-What does not belong here: IP headers (`wire.ip`), ICMP (`wire.icmp`) and SCTP (`wire.sctp`), which this file
-calls; the tree of all fields (`wire.fields`), words (`wire.packets`), reassembly and anything else that needs
-two frames (`attribution`).
+What does not belong here: single headers (`wire.link_layers`, `wire.ieee80211`, `wire.ip`, `wire.tunnels`,
+`wire.transports`); the tree of all fields (`wire.fields`), words (`wire.packets`), reassembly and anything else that
+needs two frames (`attribution`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from functools import lru_cache
 from struct import Struct
 
-from rawlab.model.facts import (
-    ArpMessage,
-    Facts,
-    IpHeader,
-    Other,
-    TcpOption,
-    TcpSegment,
-    Transport,
-    UdpDatagram,
-    Undecoded,
-)
-from rawlab.model.serial import Serial
-from rawlab.wire import symbols
-from rawlab.wire.icmp import icmp
+from rawlab.model.facts import ArpMessage, Facts, IpHeader, Other, Outer, Transport, UdpDatagram, Undecoded
+from rawlab.wire import ieee80211, link_layers, symbols, tunnels, way
 from rawlab.wire.ip import MAX_LAYERS, address4, ipv4, ipv6, short
+from rawlab.wire.link_layers import LINKS
+from rawlab.wire.link_types import link_type
 from rawlab.wire.mould import mould
-from rawlab.wire.sctp import sctp
-
-IPV4, ARP, REVERSE_ARP, IPV6 = 0x0800, 0x0806, 0x8035, 0x86DD
-
+from rawlab.wire.transports import OVER_IPV4, OVER_IPV6
+from rawlab.wire.way import ARP, IPV4, IPV6, REVERSE_ARP, Passes, Way
 
 _ethernet = Struct("!6s6sH").unpack_from
 _two_words = Struct("!HH").unpack_from
-_sll = Struct("!4xH6sxxH").unpack_from
-_sll2 = Struct("!H9xB6s").unpack_from
 _arp = Struct("!HHBBH6s4s6s4s").unpack_from
-_tcp_header = Struct("!HHIIBBHxxH").unpack_from
-_udp_header = Struct("!HHH").unpack_from
-_timestamps = Struct("!III").unpack_from
+_new_facts = mould(Facts)
+_TCP, _UDP = 6, 17
+_HEADERS = frozenset((IPV4, IPV6, way.GRE))
+"of what a tunnel may carry, those of which a fault is told"
+
+_PASSES: Mapping[int, Passes] = {**link_layers.PASSES, **ieee80211.PASSES, **tunnels.PASSES}
 
 
 def decode(data: bytes | memoryview, linktype: int = 1, length: int | None = None) -> Facts:
@@ -61,17 +54,9 @@ def decode(data: bytes | memoryview, linktype: int = 1, length: int | None = Non
     wire = len(octets)
     if length is not None and length > wire:
         wire = length
-    link = _LINKS.get(linktype)
-    if link is None:
-        name = symbols.link_type(linktype)
-        return Facts(transport=Undecoded(why=f"link type: Ethernet, cooked or IP expected, {name} there"))
-    return link(octets, wire)
-
-
-_new_facts, _new_segment, _new_option = mould(Facts), mould(TcpSegment), mould(TcpOption)
-
-
-# ---- link layers
+    if linktype == 1 and (facts := _plain(octets, wire)) is not None:
+        return facts
+    return follow(octets, linktype, wire)[0]
 
 
 @lru_cache(maxsize=1024)
@@ -80,110 +65,121 @@ def _macs(header: bytes) -> tuple[str, str, int]:
     return destination.hex(":"), source.hex(":"), kind
 
 
-def _link_ethernet(octets: bytes, wire: int) -> Facts:
-    if len(octets) < 14:
-        return Facts(transport=short("Ethernet: header", 14, len(octets)))
+def _plain(octets: bytes, wire: int) -> Facts | None:
+    """A packet right behind an Ethernet header, or one tag, whose transport is known; None for all else."""
+    if len(octets) < 34:
+        return None
     destination, source, kind = _macs(octets[:14])
-    return _network(octets, 14, wire, kind, source, destination)
-
-
-def _link_null(octets: bytes, wire: int) -> Facts:
-    """BSD loopback: the address family as the writer's CPU orders it (NULL), or in network order (LOOP)."""
-    if len(octets) < 4:
-        return Facts(transport=short("loopback: header", 4, len(octets)))
-    family = min(int.from_bytes(octets[:4], "big"), int.from_bytes(octets[:4], "little"))
-    if family not in _FAMILIES:
-        return Facts(transport=Undecoded(why=f"loopback: family of IPv4 or IPv6 expected, {family} there"))
-    transport, ip = _internet(octets, 4, wire, _FAMILIES[family])
-    return Facts(transport=transport, ip=ip)
-
-
-def _link_raw(octets: bytes, wire: int) -> Facts:
-    version = octets[0] >> 4 if octets else 0
-    transport, ip = _internet(octets, 0, wire, IPV6 if version == 6 else IPV4)
-    return Facts(transport=transport, ip=ip)
-
-
-def _link_ipv6(octets: bytes, wire: int) -> Facts:
-    transport, ip = _internet(octets, 0, wire, IPV6)
-    return Facts(transport=transport, ip=ip)
-
-
-def _link_sll(octets: bytes, wire: int) -> Facts:
-    if len(octets) < 16:
-        return Facts(transport=short("Linux cooked: header", 16, len(octets)))
-    size, address, kind = _sll(octets)
-    return _network(octets, 16, wire, kind, address.hex(":") if size == 6 else None, None)
-
-
-def _link_sll2(octets: bytes, wire: int) -> Facts:
-    if len(octets) < 20:
-        return Facts(transport=short("Linux cooked v2: header", 20, len(octets)))
-    kind, size, address = _sll2(octets)
-    return _network(octets, 20, wire, kind, address.hex(":") if size == 6 else None, None)
-
-
-_FAMILIES = {2: IPV4, 10: IPV6, 24: IPV6, 28: IPV6, 30: IPV6}
-"AF_INET, and AF_INET6 of Linux, NetBSD and OpenBSD, FreeBSD, macOS"
-
-_LINKS: dict[int, Callable[[bytes, int], Facts]] = {
-    0: _link_null,
-    1: _link_ethernet,
-    12: _link_raw,
-    14: _link_raw,
-    101: _link_raw,
-    108: _link_null,
-    113: _link_sll,
-    228: _link_raw,
-    229: _link_ipv6,
-    276: _link_sll2,
-}
-
-
-def _network(
-    octets: bytes, at: int, wire: int, kind: int, source: str | None, destination: str | None
-) -> Facts:
-    """What follows a link header with an EtherType: VLAN tags, then a packet."""
+    at: int = 14
     vlans: tuple[int, ...] = ()
-    while kind in symbols.VLAN_TYPES and len(octets) >= at + 4 and len(vlans) < MAX_LAYERS:
-        tag, kind = _two_words(octets, at)
-        vlans += (tag & 0xFFF,)
-        at += 4
-    transport, ip = _internet(octets, at, wire, kind)
-    facts = _new_facts(transport, ip, source, destination, kind, vlans)
+    if kind in symbols.VLAN_TYPES:
+        tag, kind = _two_words(octets, 14)
+        at, vlans = 18, (tag & 0xFFF,)
+    if kind == IPV4:
+        (ip, why, size), readers = ipv4(octets, at, wire, len(octets)), OVER_IPV4
+    elif kind == IPV6:
+        (ip, why, size), readers = ipv6(octets, at, wire, len(octets)), OVER_IPV6
+    else:
+        return None
+    if why is not None or ip is None or ip.fragment_offset or (read := readers.get(ip.protocol)) is None:
+        return None
+    begin, end = ip.payload
+    if ip.protocol == _TCP and size > wire - begin:
+        size = wire - begin
+    transport = read(octets, begin, end, size, ip)
+    if ip.protocol == _UDP and isinstance(transport, UdpDatagram) and tunnels.carried(transport) is not None:
+        return None
+    facts = _new_facts(transport, ip, source, destination, kind, vlans, ())
     facts.__class__ = Facts
     return facts
 
 
-def _internet(octets: bytes, at: int, wire: int, kind: int) -> tuple[Transport, IpHeader | None]:
-    """The packet behind a link header of this EtherType."""
-    if kind == IPV4:
-        (ip, why, size), readers = ipv4(octets, at, wire, len(octets)), _OVER_IPV4
-    elif kind == IPV6:
-        (ip, why, size), readers = ipv6(octets, at, wire, len(octets)), _OVER_IPV6
-    else:
-        return _not_ip(octets, at, kind), None
-    if why is not None or ip is None:
-        return why or Undecoded(why="IP: header expected"), ip
-    if ip.fragment_offset or (read := readers.get(ip.protocol)) is None:
-        return Other(protocol=ip.protocol, data=ip.payload, length=size), ip
-    return read(octets, *ip.payload, size, ip), ip
+def follow(octets: bytes, linktype: int, wire: int) -> tuple[Facts, Way]:
+    """The facts by the long way, and the way with every header that was passed over."""
+    kind = LINKS.get(linktype)
+    on = Way(octets=octets, at=0, limit=len(octets), end=wire, kind=kind or 0)
+    if kind is None:
+        name = link_type(linktype)
+        named = name if name == str(linktype) else f"{name} ({linktype})"
+        return Facts(transport=Undecoded(why=f"link type: {named} is not read")), on
+    for _ in range(MAX_LAYERS):
+        on.steps.append((on.kind, on.at))
+        if on.kind in (IPV4, IPV6):
+            found = _packet(on)
+        elif on.kind in (ARP, REVERSE_ARP):
+            found = _facts(on, _arp_message(on), None)
+        else:
+            passes = _PASSES.get(on.kind, _unknown)
+            found = None if (why := passes(on)) is None else _stuck(on, why)
+        if found is not None:
+            return found, on
+    why = Undecoded(why=f"layers: {MAX_LAYERS} at most expected, more there")
+    return _facts(on, why, on.ip), on
 
 
-def _not_ip(octets: bytes, at: int, kind: int) -> Transport:
-    if kind in (ARP, REVERSE_ARP):
-        return _arp_message(octets, at)
-    if kind in symbols.VLAN_TYPES:
-        return short("802.1Q: tag", 4, len(octets) - at)
-    if kind < 0x600:  # IEEE 802.3 clause 3.2.6: a length, and an LLC header follows
-        return Undecoded(why=f"Ethernet: EtherType expected, 802.3 length of {kind} there")
-    return Undecoded(why=f"EtherType: IPv4, IPv6 or ARP expected, {symbols.ethertype(kind)} there")
+def _packet(on: Way) -> Facts | None:
+    """The IP packet that begins here; None if it carries another one, which is next."""
+    read_header, readers = (ipv4, OVER_IPV4) if on.kind == IPV4 else (ipv6, OVER_IPV6)
+    ip, why, size = read_header(on.octets, on.at, on.end, on.limit)
+    if ip is None or (why is not None and isinstance(on.transport, UdpDatagram)):
+        return _stuck(on, why or Undecoded(why="IP: header expected"))
+    _enter(on)
+    on.ip, wire = ip, on.end
+    if why is not None:
+        return _facts(on, why, ip)
+    on.at, on.limit = ip.payload
+    on.end = on.at + size
+    on.transport = Other(protocol=ip.protocol, data=ip.payload, length=size)
+    if ip.fragment_offset:
+        return _facts(on, on.transport, ip)
+    if (read := readers.get(ip.protocol)) is not None:
+        there = min(size, wire - on.at) if ip.protocol == _TCP else size
+        on.transport = read(on.octets, on.at, on.limit, there, ip)
+    return None if _goes_on(on, ip) else _facts(on, on.transport, ip)
 
 
-def _arp_message(octets: bytes, at: int) -> Transport:
-    if len(octets) - at < 28:
-        return short("ARP: message", 28, len(octets) - at)
-    hardware, kind, mac_size, size, operation, sender_mac, sender, target_mac, target = _arp(octets, at)
+def _goes_on(on: Way, ip: IpHeader) -> bool:
+    """Whether the payload is another packet's tunnel, and moves to its beginning."""
+    kind = tunnels.IP_PROTOCOLS.get(ip.protocol)
+    if isinstance(on.transport, UdpDatagram) and (kind := tunnels.carried(on.transport)) is not None:
+        on.ends_after(tunnels.UDP_HEADER + on.transport.length)
+        on.at += tunnels.UDP_HEADER
+    if kind is not None:
+        on.kind = kind
+    return kind is not None
+
+
+def _enter(on: Way) -> None:
+    """Something was found in a tunnel: the packet that carries it is an outer one."""
+    if on.ip is not None:
+        udp = on.transport if isinstance(on.transport, UdpDatagram) else None
+        ports = (udp.source_port, udp.destination_port) if udp else None
+        on.outer.append(Outer(ip=on.ip, ports=ports, carrier=on.carrier))
+        on.carrier = ""
+
+
+def _stuck(on: Way, why: Undecoded) -> Facts:
+    """Where it can't be read on: the latest packet's is what is said. A UDP datagram is one whatever it carries, and so
+    is a tunnel's packet that carries what is no IP; a header that lies, or is cut, is told."""
+    is_fault = on.ip is None or (on.kind in _HEADERS and not isinstance(on.transport, UdpDatagram))
+    return _facts(on, why if is_fault or on.transport is None else on.transport, on.ip)
+
+
+def _facts(on: Way, transport: Transport, ip: IpHeader | None) -> Facts:
+    facts = _new_facts(transport, ip, on.source, on.destination, on.ethertype, on.vlans, tuple(on.outer))
+    facts.__class__ = Facts
+    return facts
+
+
+def _unknown(on: Way) -> Undecoded:
+    return Undecoded(why=f"EtherType: IPv4, IPv6 or ARP expected, {symbols.ethertype(on.kind)} there")
+
+
+def _arp_message(on: Way) -> Transport:
+    _enter(on)
+    if on.there < 28:
+        return short("ARP: message", 28, max(on.there, 0))
+    hardware, kind, mac_size, size, operation, sender_mac, sender, target_mac, target = _arp(on.octets, on.at)
     if (hardware, kind, mac_size, size) != (1, IPV4, 6, 4):
         there = f"hardware {hardware} ({mac_size} octets), {symbols.ethertype(kind)} ({size} octets) there"
         return Undecoded(why=f"ARP: Ethernet and IPv4 expected, {there}")
@@ -194,101 +190,3 @@ def _arp_message(octets: bytes, at: int) -> Transport:
         target_mac=target_mac.hex(":"),
         target=address4(target),
     )
-
-
-# ---- transport layer: (frame, where it begins, where its captured octets end, octets by the IP header, IP)
-
-
-def _tcp(octets: bytes, at: int, end: int, size: int, ip: IpHeader) -> Transport:
-    """RFC 9293 section 3.1."""
-    if end - at < 20:
-        return short("TCP: header", 20, end - at)
-    source, destination, seq, ack, offset, flags, window, urgent = _tcp_header(octets, at)
-    header = offset >> 4 << 2
-    if header < 20 or header > size:
-        return Undecoded(why=f"TCP: header of 20 to {size} octets expected, {header} there")
-    begin = at + header
-    if begin > end:
-        begin = end
-    segment = _new_segment(
-        source,
-        destination,
-        Serial(seq),
-        Serial(ack),
-        _FLAGS[(offset & 1) << 8 | flags],
-        window,
-        urgent,
-        _tcp_options(octets, at + 20, begin) if header > 20 else (),
-        (begin, end),
-        size - header,
-    )
-    segment.__class__ = TcpSegment
-    return segment
-
-
-_FLAGS = [
-    "".join(flag for bit, flag in enumerate(symbols.TCP_FLAGS) if bits >> bit & 1) for bits in range(512)
-]
-"each value of the nine flag bits as letters"
-
-_EOL, _NOP, _MSS, _WSCALE, _SACK_PERMITTED, _SACK, _TIMESTAMPS = 0, 1, 2, 3, 4, 5, 8
-_SIZES = {_MSS: 4, _WSCALE: 3, _SACK_PERMITTED: 2, _TIMESTAMPS: 10}
-_nop, _eol = TcpOption(kind=_NOP), TcpOption(kind=_EOL)
-
-
-def _tcp_options(octets: bytes, at: int, end: int) -> tuple[TcpOption, ...]:
-    """RFC 9293 section 3.2. As Linux reads them: an option of a wrong length for its kind is passed over, one
-    that reaches beyond the header ends the list (as does End of Option List)."""
-    if end - at == 12:  # nop, nop, TS: every segment of most connections (RFC 7323 appendix A)
-        head, value, echo = _timestamps(octets, at)
-        if head == 0x0101080A:
-            option = _new_option(_TIMESTAMPS, (value, echo))
-            option.__class__ = TcpOption
-            return (_nop, _nop, option)
-    options: list[TcpOption] = []
-    while at < end:
-        kind = octets[at]
-        if kind == _EOL:
-            options.append(_eol)
-            break
-        if kind == _NOP:
-            options.append(_nop)
-            at += 1
-            continue
-        size = octets[at + 1] if at + 1 < end else 0
-        if size < 2 or at + size > end:
-            break
-        if _SIZES.get(kind, size) == size and (kind != _SACK or size % 8 == 2):
-            options.append(TcpOption(kind=kind, values=_option_values(kind, octets[at + 2 : at + size])))
-        at += size
-    return tuple(options)
-
-
-def _option_values(kind: int, body: bytes) -> tuple[int, ...]:
-    if kind == _MSS:
-        return (int.from_bytes(body, "big"),)
-    if kind in (_SACK, _TIMESTAMPS):
-        return Struct(f"!{len(body) // 4}I").unpack(body)
-    return tuple(body)
-
-
-def _udp(octets: bytes, at: int, end: int, size: int, ip: IpHeader) -> Transport:
-    """RFC 768. A first fragment's length is the whole datagram's, more than it carries."""
-    if end - at < 8:
-        return short("UDP: header", 8, end - at)
-    source, destination, length = _udp_header(octets, at)
-    if length < 8 or (length > size and not ip.more_fragments):
-        return Undecoded(why=f"UDP: length of 8 to {size} octets expected, {length} there")
-    return UdpDatagram(
-        source_port=source,
-        destination_port=destination,
-        data=(at + 8, min(at + length, end)),
-        length=length - 8,
-    )
-
-
-Reader = Callable[[bytes, int, int, int, IpHeader], Transport]
-
-_OVER_IPV4: dict[int, Reader] = {1: icmp, 6: _tcp, 17: _udp, 132: sctp}
-_OVER_IPV6: dict[int, Reader] = {6: _tcp, 17: _udp, 58: icmp, 132: sctp}
-"""What reads a payload, by IP protocol; ICMP belongs to IPv4, ICMPv6 to IPv6 (RFC 4443 section 1)."""

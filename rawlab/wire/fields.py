@@ -4,8 +4,8 @@ How it works: scapy dissects the frame; then each layer's fields are read a seco
 octets that the layer was made of, to see how many bits each takes. Where that second reading does not come
 out at the layer's own length, the layer is given without fields rather than with wrong places.
 
-SCTP is the exception: scapy knows not all of its chunks, so from the common header on `wire.sctp_fields` says where
-the fields lie.
+Two exceptions: scapy knows not all of SCTP's chunks, so from the common header on `wire.sctp_fields` says where the
+fields lie; and what scapy does not know before the innermost packet (802.11, PPP, VXLAN, …) is `wire.places`'s.
 
 scapy is imported here (and in `wire.craft`) alone, and on first use only: it takes a third of a second. Its
 import of `scapy.main`, the interactive shell, is kept out: that would create folders under the home
@@ -20,7 +20,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cache
 from itertools import islice
 from types import ModuleType
@@ -28,46 +28,11 @@ from typing import Any
 
 from rawlab.model.sctp import SctpPacket
 from rawlab.wire.decode import decode
+from rawlab.wire.layer import MAX_LAYERS, MAX_OCTETS, MAX_PARTS, MAX_VALUE, Field, Layer
+from rawlab.wire.link_layers import LINKS
+from rawlab.wire.places import places
 from rawlab.wire.sctp import HEADER as SCTP_HEADER
 from rawlab.wire.sctp_fields import sctp_parts
-
-MAX_LAYERS = 64
-"layers that are given of one frame"
-
-MAX_PARTS = 1024
-"an SCTP packet's chunks, user data and padding that are given"
-
-MAX_VALUE = 1000
-"characters of a field's value; the raw value has all"
-
-MAX_OCTETS = 1 << 18
-"octets of a frame that are read, the largest packet that a capture may hold"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
-    """One field of a header, by its RFC's name or close to it."""
-
-    name: str
-    offset_bits: int
-    "where it begins, in bits from the frame's first"
-    length_bits: int
-    value: str
-    "as people read it: '10.0.0.1', 'SA', '64'; at most MAX_VALUE characters, unescaped"
-    raw: int | bytes
-    "its bits as an unsigned number where they are 64 or fewer, else its octets"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layer:
-    """One header, or what is left: payload as 'Raw', link-layer padding as 'Padding'."""
-
-    name: str
-    offset: int
-    "where it begins, in octets from the frame's first"
-    length: int
-    "octets of the header itself, without what it carries"
-    fields: tuple[Field, ...]
 
 
 def fields(data: bytes | memoryview, linktype: int = 1) -> tuple[Layer, ...]:
@@ -77,15 +42,30 @@ def fields(data: bytes | memoryview, linktype: int = 1) -> tuple[Layer, ...]:
     account of the bytes.
     """
     octets = bytes(data)[:MAX_OCTETS]
+    layers, facts = _dissected(octets, linktype), decode(octets, linktype)
+    if facts.ip is not None and facts.ip.start not in [layer.offset for layer in layers]:
+        layers = tuple(_behind(octets, linktype, facts.ip.start))
+    elif linktype in LINKS and [layer.name for layer in layers] == ["Raw"]:
+        return places(octets, linktype)
+    return _with_sctp(layers, facts.transport, octets) if isinstance(facts.transport, SctpPacket) else layers
+
+
+def _dissected(octets: bytes, linktype: int) -> tuple[Layer, ...]:
     scapy = load_scapy()
     with quiet():
         try:
             packet = scapy.config.conf.l2types[_LINKTYPES.get(linktype, linktype)](octets)
         except Exception:
             packet = scapy.packet.Raw(octets)
-        layers = tuple(_layers(packet, octets))
-    transport = decode(octets, linktype).transport
-    return _with_sctp(layers, transport, octets) if isinstance(transport, SctpPacket) else layers
+        return tuple(_layers(packet, octets))
+
+
+def _behind(octets: bytes, linktype: int, begin: int) -> Iterator[Layer]:
+    """Of a packet behind headers that scapy does not know: those as `wire.places` knows them, then scapy's own."""
+    yield from (layer for layer in places(octets, linktype) if layer.offset < begin)
+    for layer in _dissected(octets[begin:], _RAW):
+        moved = tuple(replace(field, offset_bits=field.offset_bits + begin * 8) for field in layer.fields)
+        yield replace(layer, offset=layer.offset + begin, fields=moved)
 
 
 @cache
@@ -122,7 +102,8 @@ def quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-_LINKTYPES = {14: 101}
+_RAW = 101
+_LINKTYPES = {14: _RAW}
 "link types that scapy knows by another number: OpenBSD's RAW"
 
 

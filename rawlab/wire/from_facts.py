@@ -47,10 +47,15 @@ _ICMP6 = {
     136: ("ICMPv6ND_NA", 24),
 }
 _ECHO6 = (128, 129)
+_TUNNELS = (4, 41, 47)
+"IP protocols of what carries packets: IPv4, IPv6, GRE"
 
 
 def layers(facts: Facts) -> tuple[Part, ...]:
     """The layers of a packet with these facts. Raises ValueError for what can't be made of a line."""
+    carries = facts.ip is not None and facts.ip.protocol in _TUNNELS
+    if facts.outer or carries:
+        raise ValueError("a packet in a tunnel: say it in scapy's notation, as IP()/GRE()/IP()/UDP()")
     match facts.transport, facts.ip:
         case ArpMessage() as message, None:
             return (Part(layer="Ether"), _arp(message))

@@ -101,6 +101,7 @@ def ipv4(octets: bytes, at: int, wire: int, limit: int) -> Header:
         (fragment & 0x1FFF) * 8,
         fragment & 0x2000 != 0,
         fragment & 0x4000 != 0,
+        at,
     )
     ip.__class__ = IpHeader
     if at + header > limit:
@@ -132,6 +133,7 @@ def ipv6(octets: bytes, at: int, wire: int, limit: int) -> Header:
         identification=chain.identification,
         fragment_offset=chain.offset,
         more_fragments=chain.more,
+        start=at,
     )
     return ip, chain.fault, at + length - chain.at
 

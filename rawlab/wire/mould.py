@@ -26,7 +26,8 @@ def mould(frozen: type[Value]) -> Callable[..., Value]:
     names = [field.name for field in fields(frozen)]
     name = f"{frozen.__name__}Mould"
     base: Any = frozen.__base__
-    unfrozen: Callable[..., Value] = make_dataclass(name, names, slots=base is object)
+    told = {"__doc__": f"{frozen.__name__}, not frozen."}  # of one without, dataclass() asks inspect for a signature
+    unfrozen: Callable[..., Value] = make_dataclass(name, names, namespace=told, slots=base is object)
     if base is object:
         return unfrozen
     # Equal layout asks for the same base too, which is frozen: its guards of `__setattr__` are taken off.

@@ -16,13 +16,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rawlab.wire import journal, pcapng
-from rawlab.wire.pcapng import COMMENT, ENHANCED_PACKET, JOURNAL, PACKET_OBSOLETE, SIMPLE_PACKET, Block, Damage
+from rawlab.wire.pcapng import COMMENT, JOURNAL, SIMPLE_PACKET, Block, Damage
 
 MOST = 65_535
 "octets of one comment: an option's length has 16 bits"
 _HEADER = 20  # octets before the packet's, in both kinds of block that have options
 _PIECE = 1 << 20
-_RECORDS = frozenset((ENHANCED_PACKET, SIMPLE_PACKET, PACKET_OBSOLETE, JOURNAL))
+_OURS = pcapng.PACKETS | {JOURNAL}
 
 Whose = tuple[str, int, int]
 """(host, pid, when it was entered): which call an entry is of."""
@@ -93,8 +93,8 @@ def records(data: bytes | memoryview) -> Iterator[Record]:
     """Every record, as far as the file is whole."""
     number = 0
     for block in _whole(data):
-        if block.type in _RECORDS:
-            number += 1
+        number += block.type in pcapng.RECORDS
+        if block.type in _OURS:
             yield Record(number=number, block=block)
 
 
@@ -130,8 +130,8 @@ def _anew(data: bytes | memoryview, notes: Mapping[int, Sequence[str]]) -> dict[
     for block in _whole(data):
         if block.type == pcapng.SECTION_HEADER:
             headers[block.section] = block
-        number += block.type in _RECORDS
-        if block.type in _RECORDS and number in notes:
+        number += block.type in pcapng.RECORDS
+        if block.type in _OURS and number in notes:
             octets = Record(number=number, block=block).with_notes(notes[number])
             end = block.offset + 12 + len(block.body)
             anew[block.offset] = end, octets

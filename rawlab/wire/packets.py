@@ -14,7 +14,8 @@ What does not belong here: words (`wire.symbols`), decoding (`wire.decode`), lay
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from rawlab.model.facts import (
@@ -23,6 +24,7 @@ from rawlab.model.facts import (
     IcmpMessage,
     IpHeader,
     Other,
+    Outer,
     TcpOption,
     TcpSegment,
     Transport,
@@ -51,13 +53,29 @@ def format_packet(facts: Facts, *, seq_base: Serial | None = None, ack_base: Ser
     direction; without them the numbers are absolute.
     """
     text = summary(facts, seq_base=seq_base, ack_base=ack_base)
+    tunnels = "".join(map(_format_outer, facts.outer))
     if facts.ip is None:
-        return text
+        return tunnels + text
     source, destination = facts.ip.source, facts.ip.destination
     if isinstance(transport := facts.transport, TcpSegment | UdpDatagram | SctpPacket):
         source += f".{transport.source_port}"
         destination += f".{transport.destination_port}"
-    return f"IP{6 if facts.ip.version == 6 else ''} {source} > {destination}: {text}"
+    return f"{tunnels}IP{6 if facts.ip.version == 6 else ''} {source} > {destination}: {text}"
+
+
+def _format_outer(outer: Outer) -> str:
+    """A packet that carries the one behind it: 'IP 192.0.2.1 > 192.0.2.2: GREv0, length 64: '."""
+    ends = [outer.ip.source, outer.ip.destination]
+    if outer.ports is not None:
+        ends = [f"{address}.{port}" for address, port in zip(ends, outer.ports, strict=True)]
+    said = outer.carrier + _format_fragment(outer.ip)
+    return f"IP{6 if outer.ip.version == 6 else ''} {ends[0]} > {ends[1]}: " + (f"{said.lstrip()}: " if said else "")
+
+
+def _format_fragment(ip: IpHeader) -> str:
+    if not ip.is_fragment:
+        return ""
+    return f" (frag {ip.identification}@{ip.fragment_offset}{'+' if ip.more_fragments else ''})"
 
 
 def summary(facts: Facts, *, seq_base: Serial | None = None, ack_base: Serial | None = None) -> str:
@@ -77,10 +95,7 @@ def summary(facts: Facts, *, seq_base: Serial | None = None, ack_base: Serial | 
             text = f"ip-proto-{protocol} {length}"
         case Undecoded(why=why):
             text = f"{symbols.protocol(facts.ip.protocol)} [{why}]" if facts.ip else f"[{why}]"
-    if facts.ip and facts.ip.is_fragment:
-        more = "+" if facts.ip.more_fragments else ""
-        text += f" (frag {facts.ip.identification}@{facts.ip.fragment_offset}{more})"
-    return text
+    return text + _format_fragment(facts.ip) if facts.ip else text
 
 
 def brief(facts: Facts, *, seq_base: Serial | None = None, ack_base: Serial | None = None) -> str:
@@ -106,7 +121,7 @@ def carried(facts: Facts) -> Facts:
     urgent with URG, options, length. UDP: ports, length. SCTP: as carried_sctp() says. ICMP: version, type,
     length, and what its template in `wire.symbols` names: code, identifier, sequence, target, mtu, and of the
     quoted packet addresses, protocol and port. ARP: operation and what its template names. Other: protocol,
-    length. Undecoded: why.
+    length. Undecoded: why. Of a packet that carries it in a tunnel: ports, words, and of its IP header the same.
     """
     transport = facts.transport
     match transport:
@@ -126,10 +141,13 @@ def carried(facts: Facts) -> Facts:
             transport = parse_icmp(icmp_words(transport), transport.length) or transport
         case ArpMessage():
             transport = parse_arp(arp_words(transport)) or transport
-    if facts.ip is None:
-        return Facts(transport=transport)
-    ip = replace(facts.ip, ttl=0, length=0, payload=(0, 0), dont_fragment=False)
-    return Facts(transport=transport, ip=ip if ip.is_fragment else replace(ip, identification=0))
+    outer = tuple(replace(one, ip=_carried_ip(one.ip)) for one in facts.outer)
+    return Facts(transport=transport, ip=_carried_ip(facts.ip) if facts.ip else None, outer=outer)
+
+
+def _carried_ip(ip: IpHeader) -> IpHeader:
+    ip = replace(ip, ttl=0, length=0, payload=(0, 0), dont_fragment=False, start=0)
+    return ip if ip.is_fragment else replace(ip, identification=0)
 
 
 def parse_packet(text: str, *, seq_base: Serial | None = None, ack_base: Serial | None = None) -> Facts:
@@ -138,22 +156,52 @@ def parse_packet(text: str, *, seq_base: Serial | None = None, ack_base: Serial 
     Raises ValueError, which tells the column, what was expected there and what came.
     """
     line = Line(text)
+    outer = tuple(_read_outers(line))
     if line.maybe(r"ARP, "):
-        return Facts(transport=_read_arp(line))
+        return Facts(transport=_read_arp(line), outer=outer)
     if line.maybe(r"\["):
-        return Facts(transport=Undecoded(why=line.take(r"(.*)\]\Z", "a reason and ']'")[1]))
+        return Facts(transport=Undecoded(why=line.take(r"(.*)\]\Z", "a reason and ']'")[1]), outer=outer)
     version = 6 if line.take(r"IP(6?) ", "'IP ', 'IP6 ', 'ARP, ' or '['")[1] else 4
     ends = line.take(r"(\S+) > (\S+): +", "addresses as 'A > B: '")
     hosts, ports = [ends[1], ends[2]], [0, 0]
     if line.maybe(r"(?=Flags |UDP, |sctp(?: \(1\) |\Z| \(frag ))"):
         hosts, ports = [end.rpartition(".")[0] for end in hosts], [line.port(ends, 1), line.port(ends, 2)]
-    for number, host in enumerate(hosts, 1):
+    _check_addresses(line, ends, hosts, version)
+    protocol, transport = _read_transport(line, ports, seq_base or Serial(0), ack_base or Serial(0))
+    fragment = line.maybe(" " + _FRAGMENT)
+    line.take(r"\Z", "the end")
+    ip = _read_ip(version, hosts, protocol, fragment and fragment.groups())
+    return Facts(transport=transport, ip=ip, outer=outer)
+
+
+_FRAGMENT = r"\(frag (\d{1,10})@(\d{1,5})(\+?)\)"
+_ENDS = r"IP(6?) (\S+) > (\S+): "
+_CARRIER = r"(?P<carrier>(?:GREv|VXLAN|Geneve)[^:(]*(?:\(0x[^:(]*)?)"
+_OUTER = rf"{_ENDS}(?:{_CARRIER}?(?P<cut> ?{_FRAGMENT})?: )?(?=IP6? |ARP, |\[)"
+_PROTOCOLS = {"GREv": 47, "VXLA": 17, "Gene": 17}
+
+
+def _read_outers(line: Line) -> Iterator[Outer]:
+    """The packets that carry the one that stands last."""
+    while found := line.maybe(_OUTER):
+        version, carrier = 6 if found[1] else 4, (found["carrier"] or "").rstrip()
+        hosts, ports = [found[2], found[3]], None
+        protocol = _PROTOCOLS.get(carrier[:4]) or (41 if line.text.startswith("IP6", line.at) else 4)
+        if protocol == 17:
+            hosts, ports = [end.rpartition(".")[0] for end in hosts], (line.port(found, 2), line.port(found, 3))
+        _check_addresses(line, found, hosts, version, first=2)
+        fragment = found.groups()[5:8] if found["cut"] else None
+        yield Outer(ip=_read_ip(version, hosts, protocol, fragment), ports=ports, carrier=carrier)
+
+
+def _check_addresses(line: Line, ends: re.Match[str], hosts: Sequence[str], version: int, *, first: int = 1) -> None:
+    for number, host in enumerate(hosts, first):
         if not is_address(host, version):
             raise line.error(f"an IPv{version} address", ends.start(number))
-    protocol, transport = _read_transport(line, ports, seq_base or Serial(0), ack_base or Serial(0))
-    fragment = line.maybe(r" \(frag (\d{1,10})@(\d{1,5})(\+?)\)")
-    line.take(r"\Z", "the end")
-    ip = IpHeader(
+
+
+def _read_ip(version: int, hosts: Sequence[str], protocol: int, fragment: Sequence[str] | None) -> IpHeader:
+    return IpHeader(
         version=version,
         source=hosts[0],
         destination=hosts[1],
@@ -161,11 +209,10 @@ def parse_packet(text: str, *, seq_base: Serial | None = None, ack_base: Serial 
         ttl=0,
         length=0,
         payload=(0, 0),
-        identification=int(fragment[1]) if fragment else 0,
-        fragment_offset=int(fragment[2]) if fragment else 0,
-        more_fragments=bool(fragment and fragment[3]),
+        identification=int(fragment[0]) if fragment else 0,
+        fragment_offset=int(fragment[1]) if fragment else 0,
+        more_fragments=bool(fragment and fragment[2]),
     )
-    return Facts(transport=transport, ip=ip)
 
 
 # ---- transports

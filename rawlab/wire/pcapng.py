@@ -22,6 +22,9 @@ from typing import Literal
 
 SECTION_HEADER, INTERFACE, PACKET_OBSOLETE, SIMPLE_PACKET = 0x0A0D0D0A, 1, 2, 3
 STATISTICS, ENHANCED_PACKET, JOURNAL = 5, 6, 9
+PACKETS = frozenset((PACKET_OBSOLETE, SIMPLE_PACKET, ENHANCED_PACKET))
+RECORDS = PACKETS | {JOURNAL, 0x0BAD, 0x4000_0BAD, 0x204, 0x216, 0x221}
+"what Wireshark numbers: packets, journal entries, custom blocks, sysdig's events"
 BYTE_ORDER_MAGIC = 0x1A2B3C4D
 END, COMMENT = 0, 1
 SHB_OS, SHB_USERAPPL = 3, 4
@@ -32,6 +35,8 @@ INBOUND, OUTBOUND = 1, 2
 
 MAX_BLOCK, MAX_PACKET = 16 << 20, 262_144
 NATIVE: Literal["<", ">"] = "<" if sys.byteorder == "little" else ">"
+
+_ORDERS: tuple[tuple[Literal["<", ">"], Literal["little", "big"]], ...] = (("<", "little"), (">", "big"))
 
 Options = Sequence[tuple[int, bytes]]
 
@@ -76,6 +81,8 @@ class PacketRecord:
     direction: int = 0
     "INBOUND, OUTBOUND, or 0: not said"
     comments: tuple[str, ...] = field(default=())
+    is_timed: bool = True
+    "False: the block has no time (a Simple Packet block); `at_ns` is 0"
 
 
 class Damage(Exception):
@@ -176,11 +183,18 @@ def blocks(data: bytes | memoryview) -> Iterator[Block]:
 
 def _byte_order(view: memoryview, at: int) -> Literal["<", ">"]:
     magic = bytes(view[at + 8 : at + 12])
-    if magic == BYTE_ORDER_MAGIC.to_bytes(4, "little"):
-        return "<"
-    if magic == BYTE_ORDER_MAGIC.to_bytes(4, "big"):
-        return ">"
+    for order, name in _ORDERS:
+        if magic == BYTE_ORDER_MAGIC.to_bytes(4, name):
+            return order
     raise Damage(at, f"the byte-order magic 1a2b3c4d expected, {magic.hex()} came")
+
+
+def check_section(block: Block) -> None:
+    """A Section Header block. Raises Damage for one of a format to come, whose blocks may be others."""
+    if len(block.body) < 16:
+        raise Damage(block.offset, f"a section header of 16 octets expected, {len(block.body)} there")
+    if (major := struct.unpack_from(block.order + "H", block.body, 4)[0]) != 1:
+        raise Damage(block.offset, f"pcapng's version 1 expected, {major} came")
 
 
 def read_options(body: memoryview, at: int, order: str) -> list[tuple[int, bytes]]:
@@ -207,7 +221,8 @@ def read_interface(block: Block) -> Interface:
     linktype, _, snaplen = struct.unpack_from(block.order + "HHI", block.body)
     items = read_options(block.body, 8, block.order)
     first = dict(reversed(items))
-    resolution = (first.get(IF_TSRESOL) or b"\x06")[0]
+    said = first.get(IF_TSRESOL, b"")
+    resolution = said[0] if len(said) == 1 else 6
     if resolution & 0x7F > (63 if resolution & 0x80 else 19):
         raise Damage(
             block.offset, f"a time stamp resolution that fits 64 bits expected, {resolution:#x} came"
@@ -235,9 +250,7 @@ def read_packet(block: Block, interfaces: Sequence[Interface]) -> PacketRecord:
         raise Damage(block.offset, f"a packet block's header of {size} octets expected, {len(body)} there")
     if block.type == SIMPLE_PACKET:
         number, ticks, length = 0, 0, struct.unpack_from(order + "I", body)[0]
-        captured = min(
-            length, len(body) - 4, (interfaces[0].snaplen or MAX_PACKET) if interfaces else MAX_PACKET
-        )
+        captured = min(length, interfaces[0].snaplen or length) if interfaces else length
     elif block.type == PACKET_OBSOLETE:
         number, _, high, low, captured, length = struct.unpack_from(order + "HHIIII", body)
         ticks = high << 32 | low
@@ -261,7 +274,24 @@ def read_packet(block: Block, interfaces: Sequence[Interface]) -> PacketRecord:
         length=length,
         direction=struct.unpack(order + "I", flags)[0] & 3,
         comments=texts(items, COMMENT),
+        is_timed=block.type != SIMPLE_PACKET,
     )
+
+
+def first_time(data: bytes | memoryview) -> int:
+    """The time of the first packet that has one, in nanoseconds: what stands for that of packets before it; or 0."""
+    described: list[Interface] = []
+    try:
+        for block in blocks(data):
+            if block.type == SECTION_HEADER:
+                described = []
+            elif block.type == INTERFACE:
+                described.append(read_interface(block))
+            elif block.type in PACKETS and block.type != SIMPLE_PACKET:
+                return read_packet(block, described).at_ns
+    except Damage:
+        pass
+    return 0
 
 
 def read_statistics(block: Block) -> tuple[int, int | None, int | None]:

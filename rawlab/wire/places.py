@@ -5,131 +5,72 @@ header in reads them off. It gives the same `Layer`s as `wire.fields`, which kno
 takes longer to import than a whole page to make. What no list here knows is octets: `Raw`, or `Padding` behind the end
 of the IP packet. A header that was cut short is given as far as it goes.
 
-What does not belong here: facts (`wire.decode`), SCTP's fields (`wire.sctp_fields`), layout (`views`).
+What does not belong here: facts (`wire.decode`), link and tunnel headers (`wire.link_places`), SCTP's fields
+(`wire.sctp_fields`), layout (`views`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from itertools import zip_longest
 
-from rawlab.model.facts import Facts
+from rawlab.model.facts import ArpMessage, Facts
 from rawlab.model.sctp import SctpPacket
 from rawlab.wire import icmp_places, symbols
-from rawlab.wire.decode import ARP, IPV4, IPV6, decode
-from rawlab.wire.fields import MAX_LAYERS, MAX_OCTETS, MAX_PARTS, Field, Layer
-from rawlab.wire.ip import AUTHENTICATION, EXTENSIONS, FRAGMENT, address4, address6
+from rawlab.wire.decode import follow
+from rawlab.wire.ip import AUTHENTICATION, EXTENSIONS, FRAGMENT
+from rawlab.wire.layer import MAX_LAYERS, MAX_OCTETS, MAX_PARTS, Field, Layer
+from rawlab.wire.link_places import HEADERS
 from rawlab.wire.sctp_fields import sctp_parts
-
-Show = Callable[[int], str]
-"how a field's bits, as an unsigned number, are written"
-
-Header = tuple[tuple[str, int, Show], ...]
-"(name, bits, how it is written) of each field"
+from rawlab.wire.shows import Header, as_hex, as_sum, ethertype, ip4, ip6, mac, named
+from rawlab.wire.way import ARP, IPV4, IPV6, REVERSE_ARP
 
 SHOWN = 48
 "octets of a field of octets that its value shows"
 
-
-def _mac(number: int) -> str:
-    return number.to_bytes(6, "big").hex(":")
-
-
-def _ip4(number: int) -> str:
-    return address4(number.to_bytes(4, "big"))
-
-
-def _ip6(number: int) -> str:
-    return address6(number.to_bytes(16, "big"))
-
-
-def _hex(number: int) -> str:
-    return f"0x{number:x}"
-
-
-def _sum(number: int) -> str:
-    return f"0x{number:04x}"
-
-
-def _named(names: Callable[[int], str]) -> Show:
-    def show(number: int) -> str:
-        name = names(number)
-        return name if name.endswith(str(number)) or name.startswith("0x") else f"{number} ({name})"
-
-    return show
-
-
-def _ethertype(number: int) -> str:
-    name = symbols.ethertype(number)
-    return name if name.startswith("0x") else f"0x{number:04x} ({name})"
-
-
 _EXTENSIONS = {0: "hop-by-hop", 43: "routing", 44: "fragment", 51: "authentication", 60: "destination"}
-_protocol = _named(lambda number: _EXTENSIONS.get(number) or symbols.protocol(number))
-_operation = _named(lambda number: {1: "request", 2: "reply"}.get(number, str(number)))
-_words = _named(lambda number: f"{number * 4} octets")
-_eighths = _named(lambda number: f"{number * 8} octets")
+_protocol = named(lambda number: _EXTENSIONS.get(number) or symbols.protocol(number))
+_operation = named(lambda number: {1: "request", 2: "reply"}.get(number, str(number)))
+_words = named(lambda number: f"{number * 4} octets")
+_eighths = named(lambda number: f"{number * 8} octets")
 
-_ETHERNET: Header = (("Destination", 48, _mac), ("Source", 48, _mac), ("EtherType", 16, _ethertype))
-_VLAN: Header = (
-    ("Priority Code Point", 3, str),
-    ("Drop Eligible Indicator", 1, str),
-    ("VLAN Identifier", 12, str),
-    ("EtherType", 16, _ethertype),
-)
-_COOKED: Header = (
-    ("Packet type", 16, str),
-    ("ARPHRD type", 16, str),
-    ("Address length", 16, str),
-    ("Address", 64, _hex),
-    ("Protocol", 16, _ethertype),
-)
-_COOKED_2: Header = (
-    ("Protocol", 16, _ethertype),
-    ("Reserved", 16, str),
-    ("Interface index", 32, str),
-    ("ARPHRD type", 16, str),
-    ("Packet type", 8, str),
-    ("Address length", 8, str),
-    ("Address", 64, _hex),
-)
-_FAMILY: Header = (("Address family", 32, _hex),)
 _ARP: Header = (
-    ("Hardware Type", 16, _named(lambda number: {1: "Ethernet"}.get(number, str(number)))),
-    ("Protocol Type", 16, _ethertype),
+    ("Hardware Type", 16, named(lambda number: {1: "Ethernet"}.get(number, str(number)))),
+    ("Protocol Type", 16, ethertype),
     ("Hardware Address Length", 8, str),
     ("Protocol Address Length", 8, str),
     ("Operation", 16, _operation),
-    ("Sender Hardware Address", 48, _mac),
-    ("Sender Protocol Address", 32, _ip4),
-    ("Target Hardware Address", 48, _mac),
-    ("Target Protocol Address", 32, _ip4),
+    ("Sender Hardware Address", 48, mac),
+    ("Sender Protocol Address", 32, ip4),
+    ("Target Hardware Address", 48, mac),
+    ("Target Protocol Address", 32, ip4),
 )
 _IPV4: Header = (
     ("Version", 4, str),
     ("IHL", 4, _words),
     ("DSCP", 6, str),
-    ("ECN", 2, _named(lambda number: ("Not-ECT", "ECT(1)", "ECT(0)", "CE")[number])),
+    ("ECN", 2, named(lambda number: ("Not-ECT", "ECT(1)", "ECT(0)", "CE")[number])),
     ("Total Length", 16, str),
-    ("Identification", 16, _sum),
+    ("Identification", 16, as_sum),
     ("Reserved", 1, str),
     ("Don't Fragment", 1, str),
     ("More Fragments", 1, str),
     ("Fragment Offset", 13, _eighths),
     ("Time to Live", 8, str),
     ("Protocol", 8, _protocol),
-    ("Header Checksum", 16, _sum),
-    ("Source Address", 32, _ip4),
-    ("Destination Address", 32, _ip4),
+    ("Header Checksum", 16, as_sum),
+    ("Source Address", 32, ip4),
+    ("Destination Address", 32, ip4),
 )
 _IPV6: Header = (
     ("Version", 4, str),
-    ("Traffic Class", 8, _hex),
-    ("Flow Label", 20, _hex),
+    ("Traffic Class", 8, as_hex),
+    ("Flow Label", 20, as_hex),
     ("Payload Length", 16, str),
     ("Next Header", 8, _protocol),
     ("Hop Limit", 8, str),
-    ("Source Address", 128, _ip6),
-    ("Destination Address", 128, _ip6),
+    ("Source Address", 128, ip6),
+    ("Destination Address", 128, ip6),
 )
 _FRAGMENT: Header = (
     ("Next Header", 8, _protocol),
@@ -137,7 +78,7 @@ _FRAGMENT: Header = (
     ("Fragment Offset", 13, _eighths),
     ("Reserved", 2, str),
     ("More Fragments", 1, str),
-    ("Identification", 32, _hex),
+    ("Identification", 32, as_hex),
 )
 _EXTENSION: Header = (("Next Header", 8, _protocol), ("Header Length", 8, str))
 _TCP: Header = (
@@ -149,14 +90,14 @@ _TCP: Header = (
     ("Reserved", 3, str),
     *((name, 1, str) for name in reversed(tuple(symbols.TCP_FLAGS.values()))),
     ("Window", 16, str),
-    ("Checksum", 16, _sum),
+    ("Checksum", 16, as_sum),
     ("Urgent Pointer", 16, str),
 )
 _UDP: Header = (
     ("Source Port", 16, str),
     ("Destination Port", 16, str),
     ("Length", 16, str),
-    ("Checksum", 16, _sum),
+    ("Checksum", 16, as_sum),
 )
 
 _OPTIONS = {
@@ -169,16 +110,6 @@ _OPTIONS = {
     8: "Timestamps",
     34: "Fast Open Cookie",
 }
-
-_LINKS: dict[int, tuple[str, Header, int | None]] = {
-    0: ("loopback", _FAMILY, None),
-    1: ("Ethernet", _ETHERNET, 2),
-    108: ("loopback", _FAMILY, None),
-    113: ("Linux cooked", _COOKED, 4),
-    276: ("Linux cooked v2", _COOKED_2, 0),
-}
-"by link type: a name, the header, and which of its fields is an EtherType"
-
 
 class _Frame:
     """A frame being walked: its octets, and the layers so far."""
@@ -231,49 +162,57 @@ class _Frame:
 def places(data: bytes | memoryview, linktype: int = 1) -> tuple[Layer, ...]:
     """The layers of a frame, from the link header in; their lengths add up to the frame's. Never raises."""
     octets = bytes(data)[:MAX_OCTETS]
-    frame = _Frame(octets, decode(octets, linktype))
-    if linktype in _LINKS:
-        name, header, kind = _LINKS[linktype]
-        numbers = frame.take(name, header, 0, len(octets))
-        if numbers is not None:
-            _network(frame, _version(frame) if kind is None else numbers[header[kind][0]])
-    elif frame.facts.ip is not None:
-        _network(frame, _version(frame))
-    frame.load("Raw", frame.end, len(octets))
+    facts, on = follow(octets, linktype, len(octets))
+    frame = _Frame(octets, facts)
+    whole = len(octets) - on.checksum
+    limit = whole
+    for (kind, at), following in zip_longest(on.steps, on.steps[1:]):
+        if kind in (IPV4, IPV6):
+            limit = _packet(frame, kind, limit, last=following is None)
+        elif kind in (ARP, REVERSE_ARP):
+            frame.take("ARP", _ARP, at, limit)
+        else:
+            _carrier(frame, kind, limit, following)
+    is_read = facts.ip is not None or isinstance(facts.transport, ArpMessage)
+    frame.load("Padding" if is_read else "Raw", frame.end, whole)
+    frame.load("Frame Check Sequence", frame.end, len(octets))
     return tuple(frame.layers)
 
 
-def _version(frame: _Frame) -> int:
-    return {4: IPV4, 6: IPV6}.get(frame.facts.ip.version if frame.facts.ip else 0, 0)
+def _carrier(frame: _Frame, kind: int, limit: int, following: tuple[int, int] | None) -> None:
+    """A link header, or a tunnel's: what lies behind its fields, up to the next header, is its too."""
+    if kind in HEADERS:
+        name, header = HEADERS[kind](frame.octets[:limit], frame.end)
+        frame.take(name, header, frame.end, limit)
+    if following is not None and frame.end < following[1]:
+        frame.append([frame.octets_field("Data", frame.end, following[1])], following[1])
 
 
-def _network(frame: _Frame, kind: int) -> None:
-    for _ in range(MAX_LAYERS):
-        if kind not in symbols.VLAN_TYPES:
-            break
-        numbers = frame.take("802.1Q", _VLAN, frame.end, len(frame.octets))
-        if numbers is None:
-            return
-        kind = numbers["EtherType"]
-    if kind == ARP:
-        if frame.take("ARP", _ARP, frame.end, len(frame.octets)) is not None:
-            frame.load("Padding", frame.end, len(frame.octets))
-    elif kind in (IPV4, IPV6):
-        _internet(frame, kind, len(frame.octets), "")
-        frame.load("Padding", frame.end, len(frame.octets))
+def _packet(frame: _Frame, kind: int, limit: int, *, last: bool) -> int:
+    """The IP packet that begins here, with all it carries if no other packet is in it; where it ends."""
+    if last:
+        return _internet(frame, kind, limit, "")
+    found = (_ipv4 if kind == IPV4 else _ipv6)(frame, frame.end, limit, "")
+    if found is None:
+        return limit
+    if found[0] == 17:
+        frame.take("UDP", _UDP, frame.end, found[1])
+    return found[1]
 
 
-def _internet(frame: _Frame, kind: int, limit: int, what: str) -> None:
-    """An IP packet that begins here and was captured up to `limit`; `what` goes behind its headers' names."""
+def _internet(frame: _Frame, kind: int, limit: int, what: str) -> int:
+    """An IP packet that begins here and was captured up to `limit`; where it ends. `what` goes behind its headers'
+    names."""
     at = frame.end
     read = _ipv4 if kind == IPV4 else _ipv6
     found = read(frame, at, limit, what)
     if found is None:
-        return
+        return limit
     protocol, end = found
     if protocol is not None:
         _transport(frame, 4 if kind == IPV4 else 6, protocol, end, what)
     frame.load("Raw", frame.end, end)
+    return end
 
 
 def _ipv4(frame: _Frame, at: int, limit: int, what: str) -> tuple[int | None, int] | None:

@@ -9,6 +9,7 @@ no string was cut (`strsize` None).
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from itertools import dropwhile, takewhile
 from typing import TypeGuard
 
@@ -20,10 +21,13 @@ UNFINISHED = "<unfinished ...>"
 # Arguments that the kernel fills in: unknown until the call returns.
 OUTPUTS = {
     "accept": {"addr"},
+    "accept4": {"addr"},
     "read": {"buf"},
     "recv": {"buf"},
     "recvfrom": {"buf", "src_addr"},
     "recvmsg": {"msg_name", "msg_iov", "msg_control", "msg_flags"},
+    "recvmmsg": {"msgvec"},
+    "readv": {"iov"},
     "getsockname": {"addr"},
     "getpeername": {"addr"},
     "getsockopt": {"optval"},
@@ -69,7 +73,7 @@ def format_resumed(call: Call, strsize: int | None = None) -> str:
 
 def format_result(call: Call) -> str:
     """What stands behind the '=': '5', '-1 ECONNREFUSED (Connection refused)', '?' where it did not return."""
-    if call.errno is None and call.result is not None and call.name == "poll":
+    if call.errno is None and call.result is not None and "ready" in dict(call.args):
         return f"{call.result}{_ready(call)}"
     if call.errno is None:
         return "?" if call.result is None else str(call.result)
@@ -80,17 +84,40 @@ def format_result(call: Call) -> str:
 def _arguments(call: Call, strsize: int | None) -> list[tuple[str, str]]:
     """(name, text) of each; of poll(2) with the number of its descriptors, and without what the kernel found."""
     given = dict(call.args)
-    if call.name == "poll" and _is_pollfds(fds := given.get("fds")):
+    if call.name in ("poll", "ppoll") and _is_pollfds(fds := given.get("fds")):
         timeout = [("timeout", format_value(given["timeout"]))] if "timeout" in given else []
         return [("fds", _pollfds(fds, "events")), ("nfds", str(len(fds))), *timeout]
-    return [(name, format_value(value, strsize)) for name, value in call.args]
+    return [(name, _shown(call, value, strsize)) for name, value in call.args if name != "ready"]
+
+
+def _shown(call: Call, value: Value, strsize: int | None) -> str:
+    """One argument; a buffer of which less was kept than the call moved ends in '...', however short that is."""
+    text = format_value(value, strsize)
+    return f"{text}..." if isinstance(value, bytes) and not text.endswith("...") and len(value) < _moved(call) else text
+
+
+def _moved(call: Call) -> int:
+    """How many octets its one buffer held: of what it sends as many as it was given."""
+    given = dict(call.args)
+    size = given.get("len", given.get("count"))
+    if call.name not in ("write", "send", "sendto"):  # MSG_TRUNC: the result may be more than there is room for
+        size = min(call.result or 0, size) if isinstance(size, int) else call.result
+    return size if isinstance(size, int) and "buf" in given and call.errno is None else 0
 
 
 def _ready(call: Call) -> str:
-    """What poll(2) found, behind its result: ' ([{fd=3, revents=POLLIN}])'."""
+    """What poll(2) found, behind its result: ' ([{fd=3, revents=POLLIN}])'; select(2): ' (in [3])'."""
     if not _is_pollfds(ready := dict(call.args).get("ready")):
         return ""
+    if call.name in ("select", "pselect6") and ready:
+        return f" ({', '.join(_selected(ready))})"
     return f" ({_pollfds(ready, 'revents')})" if ready else " (Timeout)"
+
+
+def _selected(ready: tuple[tuple[Value, Value], ...]) -> Iterator[str]:
+    for word, events in (("in", "POLLIN"), ("out", "POLLOUT"), ("except", "POLLPRI")):
+        if fds := [str(fd) for fd, found in ready if found == events]:
+            yield f"{word} [{' '.join(fds)}]"
 
 
 def _is_pollfds(value: Value) -> TypeGuard[tuple[tuple[Value, Value], ...]]:

@@ -1,10 +1,10 @@
-"""The names of what packets carry, as data: flags, options, types, codes, protocols, link types.
+"""The names of what packets carry, as data: flags, options, types, codes, protocols.
 
 Each table maps a number to the word that tcpdump(8) prints, or, where tcpdump has none, the registry's own
-(IANA; tcpdump.org/linktypes). The functions look a number up; one that no table has is printed as itself,
+(IANA). The functions look a number up; one that no table has is printed as itself,
 never as a guess. Templates ('net {to} unreachable') are written and read by `wire.messages`; what stands in
 brackets there is left out when its slot is empty.
-Names that belong to system calls (errno, socket options) do not live here.
+Names of link types (`wire.link_types`) and of system calls (errno, socket options) do not live here.
 """
 
 from __future__ import annotations
@@ -169,31 +169,6 @@ VLAN_TYPES = frozenset({0x8100, 0x88A8, 0x9100})
 IP_PROTOCOLS: Mapping[int, str] = {1: "icmp", 6: "tcp", 17: "udp", 58: "icmp6", 132: "sctp"}
 """The IP protocols that rawlab speaks of by name (IANA protocol-numbers)."""
 
-LINK_TYPES: Mapping[int, str] = {
-    0: "NULL",
-    1: "EN10MB",
-    9: "PPP",
-    12: "RAW",
-    14: "RAW",
-    101: "RAW",
-    105: "IEEE802_11",
-    108: "LOOP",
-    113: "LINUX_SLL",
-    127: "IEEE802_11_RADIO",
-    147: "USER0",
-    149: "USER2",
-    189: "USB_LINUX",
-    195: "IEEE802_15_4",
-    220: "USB_LINUX_MMAPPED",
-    228: "IPV4",
-    229: "IPV6",
-    252: "WIRESHARK_UPPER_PDU",
-    253: "NETLINK",
-    274: "ETHERNET_MPACKET",
-    276: "LINUX_SLL2",
-}
-"""Link types as tcpdump names them (pcap-linktype(7)); 12 and 14 are what BSDs wrote for RAW."""
-
 ICMP_MESSAGES: Mapping[tuple[int, int | None], str] = {
     (0, None): "echo reply, id {identifier}, seq {sequence}",
     (3, 0): "net {to} unreachable",
@@ -323,11 +298,6 @@ def ethertype(number: int) -> str:
 def protocol(number: int) -> str:
     """An IP protocol's name: 'tcp', 'ip:253'."""
     return IP_PROTOCOLS.get(number, f"ip:{number}")
-
-
-def link_type(number: int) -> str:
-    """A link type's name: 'EN10MB', '147' for one without."""
-    return LINK_TYPES.get(number, str(number))
 
 
 def icmp_messages(version: int) -> Mapping[tuple[int, int | None], str]:

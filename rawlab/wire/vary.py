@@ -17,7 +17,8 @@ from rawlab.errors import UsageError
 from rawlab.wire.checks import Check, checks
 from rawlab.wire.craft import nearest
 from rawlab.wire.description import parse_name
-from rawlab.wire.fields import Field, fields
+from rawlab.wire.fields import fields
+from rawlab.wire.layer import Field
 from rawlab.wire.template import MOST_OCTETS, Place, Sum, Template, folded
 
 _CLASSES = {"ethernet": "ether", "8021q": "dot1q"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from rawlab.attribution import tell
+from rawlab.attribution.telling import tell
 from rawlab.model.address import Endpoint
 from rawlab.model.event import Call, Frame, Value
 from rawlab.model.story import Story

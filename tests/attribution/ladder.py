@@ -29,7 +29,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from rawlab.attribution import tell
+from rawlab.attribution.telling import tell
 from rawlab.model.address import Endpoint
 from rawlab.model.event import Call, Frame, Value
 from rawlab.model.story import CallStory, Packet, Story

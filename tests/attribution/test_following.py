@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from rawlab import store
-from rawlab.attribution import following, tell
+from rawlab.attribution import following
 from rawlab.attribution.following import Follower
+from rawlab.attribution.telling import tell
 from rawlab.model.event import Frame
 from rawlab.model.story import Packet
 from rawlab.model.timeline import Host, Point, Timeline
@@ -21,7 +22,12 @@ from tests.live import runs
 
 CAPTURES = sorted((Path(__file__).parents[2] / "captures").glob("*.pcapng"))
 ONE = (Point(name="eth0", linktype=1),)
-FORESEEN = ("which packet", "its entry had aged")  # of an ARP request, what came later or was still on the way
+FORESEEN = ("which packet", "its entry had aged", "fragment ")
+"what came later tells: of an ARP request, what was still on the way; of a fragment, its datagram"
+
+
+HINDSIGHT = {("CLOSE-WAIT", "ESTABLISHED"), ("SHUTDOWN-RECEIVED", "ESTABLISHED"), ("ESTABLISHED", "SYN-SENT")}
+"(told as it comes, told of the whole): what seemed to have come to an end, and had not, as it shows later"
 
 
 def followed(timeline: Timeline) -> list[Packet]:
@@ -50,8 +56,12 @@ def test_a_capture_is_told_as_it_comes(path: Path, one_end: bool) -> None:
     live = followed(timeline)
     assert [words(packet, addresses=True) for packet in live] == [words(packet, addresses=True) for packet in whole]
     for packet, told in zip(live, whole, strict=True):
-        assert packet.sender == told.sender
-        assert packet.states == told.states, packet
+        if one_end:  # who is client and who server, and whether anyone is, only the whole capture tells
+            pairs = [(state, then) for (_, state), (_, then) in zip(packet.states, told.states, strict=True)]
+            assert all(state == then or (state, then) in HINDSIGHT for state, then in pairs), packet
+        else:
+            assert packet.sender == told.sender
+            assert packet.states == told.states, packet
         if not any(words in told.cause.reason for words in FORESEEN):
             assert told.cause.reason.startswith(packet.cause.reason)  # what became of it, comes later
             assert replace(packet.cause, reason="") == replace(told.cause, reason="")
@@ -115,7 +125,7 @@ def test_a_long_connection_needs_no_more_memory() -> None:
             sizes.append(held(follower))
     assert max(sizes) < 10 * following.PACKETS
     assert last is not None
-    assert last.cause.reason == "acknowledges octets 9999001 to 10000000 (packet 20001)"
+    assert last.cause.reason == "acknowledges octets 9999001 to 10000000 (packet 20001), 0.001 ms after it"
     assert follower.forgotten == []
 
 

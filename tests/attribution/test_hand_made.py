@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rawlab.attribution import tell
+from rawlab.attribution.telling import tell
 from rawlab.model.event import Call, Frame, Value
 from rawlab.model.story import Story
 from rawlab.model.timeline import Host, Point, Run, Timeline

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rawlab.attribution import tell
+from rawlab.attribution.telling import tell
 from rawlab.wire.decode import decode
 from tests.attribution.ladder import read, stands
 from tests.attribution.test_unproven import without_calls

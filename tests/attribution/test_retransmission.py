@@ -121,7 +121,7 @@ def test_nothing_is_called_lost_where_the_capture_itself_lost_frames() -> None:
     """A frame that no one saw arrive may have arrived, if the kernel dropped frames of the capture."""
     from dataclasses import replace
 
-    from rawlab.attribution import tell
+    from rawlab.attribution.telling import tell
     from rawlab.wire.decode import decode
     from tests.attribution.ladder import read
 

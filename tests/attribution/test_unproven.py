@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from rawlab.attribution import tell
+from rawlab.attribution.telling import tell
 from rawlab.model.story import Story
 from rawlab.wire import capture
 from rawlab.wire.decode import decode

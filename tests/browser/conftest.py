@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from rawlab.api import load
-from rawlab.attribution import tell
+from rawlab.attribution.telling import tell
 from rawlab.model.story import Story
 from rawlab.views import page
 from rawlab.views.page import exam

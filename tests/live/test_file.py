@@ -16,7 +16,7 @@ import pytest
 
 from rawlab import store
 from rawlab.model.timeline import Timeline
-from rawlab.views import FORMATS
+from rawlab.views.rendering import FORMATS
 from tests.live import runs
 
 LETTERS = ((0x01, "F"), (0x02, "S"), (0x04, "R"), (0x08, "P"), (0x10, "."), (0x20, "U"), (0x40, "E"), (0x80, "W"))
@@ -182,7 +182,7 @@ def test_replay_in_every_format(folder: Path) -> None:
     """The law again, for each of the formats there are, in one process a side."""
     runs.need_networks()
     from rawlab import api
-    from rawlab.views import render
+    from rawlab.views.rendering import render
 
     story = api.capture("tcp-echo", output=folder / "a.pcapng")
     loaded = api.load(folder / "a.pcapng")

@@ -155,7 +155,7 @@ def test_what_is_shown_is_what_tcpdump_sees_and_replay_shows_again(folder: Path)
     assert stat.S_IMODE((folder / "a.pcapng").stat().st_mode) == 0o600
     again = runs.rawlab("replay", "a.pcapng", folder=folder)
     assert (again.code, again.out) == (0, done.out)
-    for words in ("a connect sends SYN (inferred)", "answers SYN (packet 1)", "acknowledges octets 1 to 5000"):
+    for words in ("a connect sends SYN; takes segments", "answers SYN (packet 1)", "acknowledges octets 1 to 5000"):
         assert words in done.out
     first = rows_of(done.out)[0].split()
     assert "LISTEN" not in first  # nobody knows yet that one listens

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rawlab.attribution import tell
+from rawlab.attribution.telling import tell
 from rawlab.model.story import CallStory, Story
 from rawlab.wire.decode import decode
 from tests.attribution.ladder import read

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rawlab.attribution import tell
+from rawlab.attribution.telling import tell
 from rawlab.model.story import Cause, Story
 from rawlab.wire.decode import decode
 from tests.attribution.ladder import read

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from rawlab.api import explain
-from rawlab.attribution import tell
+from rawlab.attribution.telling import tell
 from rawlab.views import commented
 from rawlab.wire import capture, notes
 from rawlab.wire.decode import decode

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rawlab.api import load
-from rawlab.attribution import tell
+from rawlab.attribution.telling import tell
 from rawlab.model.facts import TcpOption, TcpSegment
 from rawlab.model.story import Story
 from rawlab.views.captions import packet_words

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rawlab.api import Story, load
-from rawlab.attribution import tell
+from rawlab.attribution.telling import tell
 from rawlab.model import story as story_of
 from rawlab.views.drawing import Ladder
 from rawlab.views.ladder import AXES, Axis, layout

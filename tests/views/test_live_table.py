@@ -85,7 +85,8 @@ def test_the_words_are_the_tables() -> None:
     syn = next(row for row in rows if "[S]" in row)
     assert "client  10.0.0.1." in syn
     assert "> 10.0.0.2.7: [S] seq 0, win 64240, len 0" in syn
-    assert syn.endswith("a connect sends SYN (inferred)")
+    assert "a connect sends SYN; takes segments of at most 1460 octets (MSS), offers window scale" in syn
+    assert syn.endswith("(inferred)")
     assert rows[0].split()[1] == "0.000"
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rawlab.api import load
-from rawlab.attribution import tell
+from rawlab.attribution.telling import tell
 from rawlab.errors import UsageError
 from rawlab.model.facts import TcpSegment, UdpDatagram
 from rawlab.model.story import Story

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from rawlab.model.facts import TcpSegment
 from rawlab.model.story import Packet, Story
 from rawlab.views.places import FIRST, OTHER, Places
 from tests.views.stories import anyones, echo, routed
@@ -55,12 +56,23 @@ def test_many_addresses() -> None:
 
 
 def test_an_address_that_talks_to_itself() -> None:
-    """On loopback, ports tell the two ends apart."""
+    """On loopback, ports tell the two ends apart: the two of one conversation are named by them."""
     story = anyones()
     packets = tuple(readdressed(packet, "127.0.0.1", "127.0.0.1") for packet in story.packets)
-    places = of(replace(story, packets=packets))
-    assert places.names == (FIRST, OTHER)
+    places, flow = of(replace(story, packets=packets)), packets[0].facts.flow
+    assert flow is not None
+    assert places.names == (str(flow.source), str(flow.destination))
     assert [places.ends(packet) for packet in packets][:3] == [(0, 1), (1, 0), (0, 1)]
+
+
+def test_an_address_that_talks_to_itself_in_several_conversations() -> None:
+    """The address, and who spoke first."""
+    packets = [readdressed(packet, "127.0.0.1", "127.0.0.1") for packet in anyones().packets[:2]]
+    transport = packets[1].facts.transport
+    assert isinstance(transport, TcpSegment)
+    packets[1] = replace(packets[1], facts=replace(packets[1].facts, transport=replace(transport, source_port=9)))
+    places = of(replace(anyones(), packets=tuple(packets)))
+    assert places.names == (f"127.0.0.1, {FIRST}", f"127.0.0.1, {OTHER}")
 
 
 def test_a_capture_of_nothing() -> None:

@@ -10,7 +10,8 @@ from rawlab.labs.headers import ip, udp
 from rawlab.model.address import Endpoint
 from rawlab.model.story import Story
 from rawlab.views import story_json, svg
-from rawlab.views.table import Style, timeline
+from rawlab.views.style import Style
+from rawlab.views.table import timeline
 from tests.attribution.by_hand import ROUTED, Wire, with_ttl
 
 

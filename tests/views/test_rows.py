@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rawlab.api import load
-from rawlab.attribution import tell
+from rawlab.attribution.telling import tell
 from rawlab.views.rows import rows
 from rawlab.wire.decode import decode
 from tests.attribution.ladder import read

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rawlab.model.story import Story
-from rawlab.views import render
+from rawlab.views.rendering import render
 from tests.attribution.test_unproven import without_calls
 from tests.views.stories import ECHO, HOSTILE, echo, hostile
 
@@ -23,6 +23,8 @@ CONTRACT: dict[str, Type] = {
     "hosts": [{"name": str, "addresses": [str], "own_tcp": [str]}],
     "losses": [{"host": str, "captured": NUMBER, "dropped": NUMBER}],
     "damaged_at": NUMBER,
+    "vantage": (dict, NoneType),
+    "remarks": [str],
     "calls": [
         {
             "n": int,
@@ -73,6 +75,7 @@ CONTRACT: dict[str, Type] = {
             },
             "states": dict,
             "frames": [int],
+            "marks": [str],
             "notes": [str],
         }
     ],

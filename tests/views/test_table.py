@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wcwidth import wcswidth
 
-from rawlab.views import render
 from rawlab.views.explanations import explanations
-from rawlab.views.table import FORMATS, Style, draw, fit, fold, labels, octets_sent
+from rawlab.views.folding import fit, fold
+from rawlab.views.rendering import render
+from rawlab.views.style import Style
+from rawlab.views.table import FORMATS, draw, labels, octets_sent
 from tests.views.noted import noted
 from tests.views.stories import HOSTILE, echo, hostile
 

@@ -13,7 +13,7 @@ from rawlab.model.address import Endpoint
 from rawlab.model.story import Packet, Story
 from rawlab.views.anatomy import when
 from rawlab.views.writers import claims, writer, written
-from rawlab.wire.fields import Layer
+from rawlab.wire.layer import Layer
 from rawlab.wire.places import places
 from tests.attribution.by_hand import CLIENT, ROUTED, SERVER, Wire, with_ttl
 from tests.views.stories import anyones, echo

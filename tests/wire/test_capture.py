@@ -15,6 +15,7 @@ from rawlab.model.timeline import Host, Point, Run, Timeline
 from rawlab.wire import capture
 from tests.attribution.ladder import read as ladder
 from tests.attribution.test_unproven import ECHO
+from tests.by_hand import block, enhanced, interface, section, simple
 from tests.wire.frames import scapy, tool
 from tests.wire.timelines import timelines
 
@@ -164,3 +165,39 @@ def test_every_checksum_is_right(saved: Path) -> None:
     command = [tool("tshark"), "-n", "-o", "tcp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE", "-r", str(saved)]
     bad = ["-Y", "tcp.checksum.status == 0 || ip.checksum.status == 0"]
     assert subprocess.run([*command, *bad], capture_output=True, text=True, check=True).stdout == ""
+
+
+def test_a_packet_without_a_time_has_that_of_the_one_before() -> None:
+    """And those before the first that has one, its; how many there are is told."""
+    data = section() + interface() + simple(data=b"a") + simple(data=b"b")
+    data += enhanced(ticks=5, data=b"c") + simple(data=b"d") + enhanced(ticks=7, data=b"e")
+    found = capture.read(data)
+    assert found is not None
+    assert [(bytes(frame.data), frame.at_ns) for frame in found.frames] == [
+        (b"a", 5_000),
+        (b"b", 5_000),
+        (b"c", 5_000),
+        (b"d", 5_000),
+        (b"e", 7_000),
+    ]
+    assert found.untimed == 3
+    alone = capture.read(section() + interface() + simple(data=b"a"))
+    assert alone is not None
+    assert [frame.at_ns for frame in alone.frames] == [0]
+
+
+def test_records_are_numbered_as_wireshark_numbers_them() -> None:
+    """Custom blocks and sysdig's events have numbers, name records and what is not known have none."""
+    blocks = [block(kind, bytes(8)) for kind in (4, 0x0BAD, 0x4000_0BAD, 0x204, 0x12345, 0x221)]
+    found = capture.read(section() + interface() + enhanced(data=b"a") + b"".join(blocks) + enhanced(data=b"b"))
+    assert found is not None
+    assert [frame.number for frame in found.frames] == [1, 6]
+
+
+def test_an_interface_is_its_section_s_own() -> None:
+    """Counted through all sections; one of another section is none of this."""
+    two = section() + interface() + interface() + section(">") + interface(">")
+    found = capture.read(two + enhanced(">", data=b"a") + enhanced(">", point=1, data=b"b"))
+    assert found is not None
+    assert [frame.point for frame in found.frames] == [2]
+    assert found.damage == "an interface below 1 expected, 1 came"

@@ -104,20 +104,8 @@ def told_by_tshark(facts: Facts) -> dict[str, list[str]]:
     return {name: [str(value) for value in values] for name, values in told.items()}
 
 
-# Frames whose IP header claims more than was on the wire: tshark shortens TCP's length to what was, rawlab
-# says what the header says, as tcpdump does ("truncated-ip - 8 bytes missing!").
-OVERSTATED = {
-    ("tcp-reassembly-loss.pcap", 7),
-    ("tcp-reassembly-loss.pcap", 26),
-    ("tcp-reassembly-loss.pcap", 35),
-    ("tcp-reassembly-loss.pcap", 39),
-    ("tcp-reassembly-loss.pcap", 85),
-    ("fuzz-be-2.pcap", 72),
-}
-
 # (file, frame from 1, field): why tshark says something else.
 EXPLAINED = {
-    **{(name, number, "tcp.len"): "IP header overstates" for name, number in OVERSTATED},
     ("tcp-rst-inject.pcap", 2, "tcp.flags"): "tshark counts three reserved bits, 0x0e00, with the flags",
     ("fuzz-be-2.pcap", 27, "layer"): "a TCP header longer than its packet: tshark reads on, rawlab says so",
     ("fuzz-be-2.pcap", 80, "layer"): "as in frame 27",

@@ -15,8 +15,10 @@ from rawlab.labs import headers
 from rawlab.model.address import Endpoint
 from rawlab.model.facts import TcpSegment
 from rawlab.wire.decode import decode
-from rawlab.wire.fields import MAX_LAYERS, MAX_VALUE, Field, Layer, fields
+from rawlab.wire.fields import fields
+from rawlab.wire.layer import MAX_LAYERS, MAX_VALUE, Field, Layer
 from tests.wire.frames import NAMES, capture, ethernet, frames, ipv4, ipv6, tcp, tshark, udp
+from tests.wire.tunnelled import CASES
 
 FRAME = ethernet(0x0800, ipv4(6, tcp(options=b"\2\4\5\xb4"))) + b"\0\0\0"
 
@@ -85,11 +87,23 @@ def test_a_field_of_more_than_64_bits_is_octets() -> None:
     assert len(field(layers, "Raw", "load").value) == MAX_VALUE
 
 
-@pytest.mark.parametrize("linktype", [9999, 14, 101, 105, 228])
+@pytest.mark.parametrize("linktype", [9999, 14, 101, 147, 228])
 def test_an_unknown_link_type_is_raw(linktype: int) -> None:
     """What scapy has no layer for is bytes; what it knows by another number is read."""
     names = [layer.name for layer in fields(FRAME[14:-3], linktype)]
-    assert names == (["Raw"] if linktype in (9999, 105) else ["IP", "TCP", "Raw"])
+    assert names == (["Raw"] if linktype in (9999, 147) else ["IP", "TCP", "Raw"])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_scapy_does_not_know_before_a_packet_is_read_all_the_same(name: str) -> None:
+    """Link headers and tunnels by `wire.places`, the innermost packet by scapy; together the frame, exactly."""
+    linktype, frames = CASES[name]
+    for frame in frames:
+        layers = fields(frame, linktype)
+        assert whole(layers, frame)
+        ip = decode(frame, linktype).ip
+        assert ip is None or ip.start in [layer.offset for layer in layers]
+        assert all(layer.fields for layer in layers)
 
 
 def test_layers_without_end_are_cut() -> None:

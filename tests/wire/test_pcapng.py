@@ -161,8 +161,16 @@ def test_a_simple_packet_is_cut_at_the_snaplen() -> None:
     block = only(pcapng.block(pcapng.SIMPLE_PACKET, struct.pack("=I", 100) + b"abcdefgh"))
     cut = Interface(linktype=1, snaplen=5)
     found = pcapng.read_packet(block, [cut, ETHERNET])
-    assert (bytes(found.data), found.length, found.interface, found.at_ns) == (b"abcde", 100, 0, 0)
-    assert bytes(pcapng.read_packet(block, [Interface(linktype=1, snaplen=0)]).data) == b"abcdefgh"
+    assert (bytes(found.data), found.length, found.interface, found.is_timed) == (b"abcde", 100, 0, False)
+
+
+def test_a_simple_packet_that_says_more_than_is_there_is_damage() -> None:
+    """Where no snaplen says that it was cut, its length is what was captured."""
+    block = only(pcapng.block(pcapng.SIMPLE_PACKET, struct.pack("=I", 100) + b"abcdefgh"))
+    with pytest.raises(Damage, match="a packet of at most 8 octets expected, 100 came"):
+        pcapng.read_packet(block, [Interface(linktype=1, snaplen=0)])
+    with pytest.raises(Damage, match="an interface below 0 expected, 0 came"):
+        pcapng.read_packet(block, [])
 
 
 def test_an_obsolete_packet_is_read() -> None:
@@ -190,6 +198,42 @@ def test_a_section_s_length_is_left_open() -> None:
     header = only(pcapng.section_header([(pcapng.SHB_OS, b"Linux")]))
     assert struct.unpack_from("=IHHq", header.body) == (pcapng.BYTE_ORDER_MAGIC, 1, 0, -1)
     assert pcapng.read_options(header.body, 16, "=") == [(pcapng.SHB_OS, b"Linux")]
+
+
+def test_a_resolution_of_other_than_one_octet_says_nothing() -> None:
+    """As Wireshark: microseconds, then."""
+    for value in (b"", b"\x09\x00"):
+        items = pcapng.options([(pcapng.IF_TSRESOL, value)])
+        found = pcapng.read_interface(only(pcapng.block(1, struct.pack("=HHI", 1, 0, 0) + items)))
+        assert found.ticks_per_second == 10**6
+
+
+@pytest.mark.parametrize(("major", "minor"), [(1, 0), (1, 1), (1, 2), (2, 0), (0, 0)])
+def test_a_section_of_another_major_version_is_not_read(major: int, minor: int) -> None:
+    """Its blocks may be others; a minor version adds to them only."""
+    header = only(pcapng.block(pcapng.SECTION_HEADER, struct.pack("=IHHq", pcapng.BYTE_ORDER_MAGIC, major, minor, -1)))
+    if major == 1:
+        pcapng.check_section(header)
+        return
+    with pytest.raises(Damage, match=f"pcapng's version 1 expected, {major} came"):
+        pcapng.check_section(header)
+
+
+def test_a_section_header_of_no_body_is_damage() -> None:
+    """Its version and length are missing."""
+    header = only(pcapng.block(pcapng.SECTION_HEADER, struct.pack("=I", pcapng.BYTE_ORDER_MAGIC)))
+    with pytest.raises(Damage, match="a section header of 16 octets expected, 4 there"):
+        pcapng.check_section(header)
+
+
+def test_the_first_time_is_that_of_the_first_packet_that_has_one() -> None:
+    """In whichever section; 0 where there is none, or where the file is damaged before."""
+    none = section("<") + foreign("<", 1, bytes(8)) + foreign("<", pcapng.SIMPLE_PACKET, struct.pack("<I", 1) + b"a")
+    timed = section(">") + foreign(">", 1, bytes(8)) + foreign(">", 6, struct.pack(">IIIII", 0, 0, 7, 0, 0))
+    assert pcapng.first_time(none + timed) == 7_000
+    assert pcapng.first_time(timed + none) == 7_000
+    assert pcapng.first_time(none) == 0
+    assert pcapng.first_time(none + b"abc" + timed) == 0
 
 
 def test_the_first_of_two_options_of_one_code_holds() -> None:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rawlab.store import load
-from rawlab.wire.fields import Field, Layer, fields
+from rawlab.wire.fields import fields
+from rawlab.wire.layer import Field, Layer
 from rawlab.wire.places import places
 from tests.wire.frames import NAMES, capture, ethernet, frames, ipv4, ipv6, tcp, udp
 from tests.wire.test_fields import whole

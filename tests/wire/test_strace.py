@@ -286,3 +286,20 @@ def test_strace_s_own_lines_are_read(straced: list[str]) -> None:
         b"\x1b[31m\xff\x80",
     ]
     assert all(result == len(values[1]) == values[2] for _, values, result, _ in read if isinstance(values[1], bytes))
+
+
+def test_a_buffer_of_which_less_was_kept_is_shown_as_cut() -> None:
+    """As strace's own: '...' behind what there is, whatever the width asked for; a whole one has none."""
+    args = (("fd", 3), ("buf", b"hel"), ("count", 5))
+    call = Call(host="client", pid=1, name="write", args=args, result=5, entered_ns=1, returned_ns=2)
+    assert format_call(call) == 'write(3, "hel"..., 5) = 5'
+    assert format_call(replace(call, name="read", result=3)) == 'read(3, "hel", 5) = 3'
+
+
+def test_what_select_found_stands_behind_its_result() -> None:
+    """As strace writes it: in, out, except."""
+    args = (("nfds", 6), ("readfds", (3, 5)), ("writefds", (4,)), ("exceptfds", None), ("timeout", None))
+    found = (("ready", ((3, "POLLIN"), (5, "POLLIN"), (4, "POLLOUT"))),)
+    call = Call(host="client", pid=1, name="select", args=args + found, result=3, entered_ns=1, returned_ns=2)
+    assert format_call(call) == "select(6, [3, 5], [4], NULL, NULL) = 3 (in [3 5], out [4])"
+    assert format_call(replace(call, args=(*args, ("ready", ())), result=0)).endswith("= 0 (Timeout)")

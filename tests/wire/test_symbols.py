@@ -8,6 +8,7 @@ import socket
 import pytest
 
 from rawlab.wire import symbols
+from rawlab.wire.link_types import link_type
 from tests.wire.frames import scapy
 
 
@@ -34,7 +35,7 @@ def test_unknown_numbers_are_themselves() -> None:
     assert [symbols.tcp_option(kind) for kind in (2, 5, 200)] == ["mss", "sack", "unknown-200"]
     assert [symbols.ethertype(number) for number in (0x0800, 0x0900)] == ["IPv4", "0x0900"]
     assert [symbols.protocol(number) for number in (6, 58, 253)] == ["tcp", "icmp6", "ip:253"]
-    assert [symbols.link_type(number) for number in (1, 276, 9999)] == ["EN10MB", "LINUX_SLL2", "9999"]
+    assert [link_type(number) for number in (1, 276, 9999)] == ["EN10MB", "LINUX_SLL2", "9999"]
 
 
 def test_numbers_are_the_registries() -> None:

@@ -24,12 +24,13 @@ from typing import Any
 from rawlab.errors import UsageError
 from rawlab.model.story import Story
 from rawlab.views import svg
+from rawlab.views.counting import count
 from rawlab.views.drawing import Ladder
 from rawlab.views.escape import terminal
 from rawlab.views.ladder import Axis, layout
 from rawlab.views.page import data, diagram, markup
 from rawlab.views.rows import hosts
-from rawlab.views.summary import count, summary
+from rawlab.views.summary import summary
 
 _SCRIPTS = ("base.js", "ladder.js", "details.js", "plot.js", "find.js", "steps.js")
 MOST = 20_000

@@ -18,7 +18,7 @@ from rawlab.views.escape import terminal
 from rawlab.views.explanations import explanations
 from rawlab.views.page.numbers import conversations
 from rawlab.views.rows import hosts, words
-from rawlab.wire.fields import Layer
+from rawlab.wire.layer import Layer
 from rawlab.wire.places import places
 from rawlab.wire.strace import format_call, format_result, format_value
 
