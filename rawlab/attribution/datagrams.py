@@ -120,8 +120,8 @@ def _is_whole(draft: Draft, written: bytes) -> bool:
 
 
 def _packet(draft: Draft) -> bytes:
-    """A frame from its IP header on; a tunnel's from its own."""
-    ip = draft.facts.outer[0].ip if draft.facts.outer else ip_of(draft)
+    """A frame from its IP header on."""
+    ip = ip_of(draft)
     return bytes(draft.data[ip.payload[1] - ip.length : ip.payload[1]])
 
 

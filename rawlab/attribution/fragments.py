@@ -50,9 +50,9 @@ class Datagram:
 
 
 def ip_of(draft: Draft) -> IpHeader:
-    """The IP header of a packet that has one."""
+    """The IP header of a packet that has one, as its host wrote it: of a tunnel's packet the tunnel's."""
     assert draft.facts.ip is not None
-    return draft.facts.ip
+    return draft.facts.outer[0].ip if draft.facts.outer else draft.facts.ip
 
 
 def alone(draft: Draft) -> Datagram:
