@@ -12,7 +12,7 @@ from typing import Any
 
 MOST_NS = 300_000
 """For so long before a moment the clock is looked at, at the most."""
-_LEAST_NS, _FIRST_NS = 100_000, 150_000
+_LEAST_NS, _FIRST_NS = 220_000, 220_000
 _SLICE_NS = 50_000_000
 "no sleep is longer: whether to stop is looked at between two"
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from rawlab import store
 from rawlab.attribution.telling import tell
 from rawlab.model.story import Story
-from rawlab.wire import capture
 from rawlab.wire.decode import decode
 from tests.attribution.ladder import read, stands
 from tests.attribution.ladders import LISTEN, OPEN
@@ -157,11 +157,7 @@ def test_a_syn_on_a_connection_whose_beginning_was_missed_begins_another() -> No
 @pytest.mark.parametrize("name", frames.NAMES)
 def test_any_capture_has_a_story(name: str) -> None:
     """Anyone's capture: every frame is in one packet, every reference leads somewhere, no call is exact."""
-    path = frames.capture(name)
-    if path.suffix == ".gz":
-        pytest.skip("compressed captures are not read")
-    timeline = capture.read(path.read_bytes())
-    assert timeline is not None
+    timeline = store.load(frames.capture(name))
     story = tell(timeline, decode)
     assert sorted(n for packet in story.packets for n in packet.frames) == [f.number for f in timeline.frames]
     assert [packet.n for packet in story.packets] == list(range(1, len(story.packets) + 1))
