@@ -78,7 +78,8 @@ def _check(arguments: argparse.Namespace) -> str:
         from rawlab.columns import export_parquet
 
         if not export_parquet.available():
-            raise UsageError("a .parquet needs pyarrow: pip install 'rawlab[parquet]'; or take .csv or .json")
+            install = f"{sys.executable} -m pip install pyarrow"
+            raise UsageError(f"a .parquet needs pyarrow: {install}; or take .csv or .json")
     return ending
 
 

@@ -144,7 +144,7 @@ def _verdict(turn: Turn, now: Sequence[bytes] | None, cut: bool, silent: bool) -
         left_out = f", but for {count(hidden, 'octet')} that the capture has not" if hidden else ""
         goes_on = f", and {count(more, 'octet')} more: the capture ends there" if more > 0 else ""
         return f"the same{left_out}{goes_on}"
-    waited = f" within {ANSWER_MS / 1000:.0f} s" if silent else ""
+    waited = f" {'after' if now else 'within'} {ANSWER_MS / 1000:.0f} s" if silent else ""
     return f"differs: {_what(now) if now else 'nothing'}{waited}"
 
 
