@@ -100,7 +100,7 @@ def words_of(call: Call) -> Iterator[str]:
 def optval(call: Call, text: str) -> Value:
     """The option's value in strace's line, by our own reading of its octets."""
     name = str(call.arg("optname"))
-    if (number := re.search(r", \[(-?\d+)\], \[?4\]?\)", text)) and call.arg("level") == "SOL_SCTP":
+    if (number := re.search(r",\s*\[(-?\d+)\], \[?4\]?\)", text)) and call.arg("level") == "SOL_SCTP":
         return int(number[1])
     quoted = re.search(r'"(?:[^"\\]|\\.)*"', text)
     assert quoted, text
